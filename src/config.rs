@@ -1,0 +1,280 @@
+//! Every setting, read once at the start from flags, the environment and `.env`, and
+//! checked before anything runs. Nothing else in the program reads the environment.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+
+/// A value that must not reach a log, an error or a screen.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read .env: {0}")]
+    Dotenv(#[from] dotenvy::Error),
+    #[error("{name}: {problem}")]
+    Bad { name: &'static str, problem: String },
+}
+
+/// Reads `.env` from the working directory into the environment; what is already set wins.
+///
+/// # Errors
+/// When the file is there and cannot be parsed.
+pub fn read_dotenv() -> Result<(), ConfigError> {
+    match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where weights lie and where they come from.
+#[derive(Clone, Debug, Args)]
+pub struct ModelSettings {
+    /// Folder of weights and of the ONNX Runtime library [default: a per-user cache]
+    #[arg(long, env = "PARLOUR_MODELS", value_name = "DIR")]
+    models: Option<PathBuf>,
+    /// Hub that catalogue entries of kind `hub` are downloaded from
+    #[arg(
+        long,
+        env = "PARLOUR_HUB",
+        value_name = "URL",
+        default_value = "https://huggingface.co"
+    )]
+    pub hub: String,
+    /// Never download; say what is missing instead
+    #[arg(long, env = "PARLOUR_OFFLINE")]
+    pub offline: bool,
+}
+
+impl ModelSettings {
+    /// The folder of weights.
+    ///
+    /// # Errors
+    /// When none is set and the user has no cache folder.
+    pub fn dir(&self) -> Result<PathBuf, ConfigError> {
+        match &self.models {
+            Some(dir) => Ok(dir.clone()),
+            None => dirs::cache_dir()
+                .map(|cache| cache.join("parlour").join("models"))
+                .ok_or(ConfigError::Bad {
+                    name: "PARLOUR_MODELS",
+                    problem: "this user has no cache folder; name one".into(),
+                }),
+        }
+    }
+}
+
+/// How much one worker does at once.
+#[derive(Clone, Debug, Args)]
+pub struct WorkerSettings {
+    /// Requests that the worker serves at the same time
+    #[arg(long, env = "PARLOUR_SLOTS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub slots: u32,
+    /// Requests that may wait for a slot before the worker refuses
+    #[arg(long, env = "PARLOUR_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub queue: u32,
+    /// Longest prompt plus output, tokens; the model's own limit if that is lower
+    #[arg(long, env = "PARLOUR_CONTEXT", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..))]
+    pub context: u32,
+    /// Threads that compute [default: the machine's cores, at most 16]
+    #[arg(long, env = "PARLOUR_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
+    threads: Option<u32>,
+}
+
+impl WorkerSettings {
+    /// Threads that compute.
+    pub fn threads(&self) -> u32 {
+        self.threads.unwrap_or_else(|| {
+            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+            u32::try_from(cores.min(16)).unwrap_or(16)
+        })
+    }
+}
+
+/// The raw settings of `parlour serve`, as clap reads them.
+#[derive(Clone, Debug, Args)]
+pub struct ServeSettings {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "PARLOUR_BIND", default_value = "127.0.0.1:8080")]
+    pub bind: SocketAddr,
+    /// Folder of the embedded store
+    #[arg(long, env = "PARLOUR_DATA", default_value = "data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Chat model of the catalogue that the local worker holds; `deterministic` is a
+    /// toy for benches and tests that needs no weights
+    #[arg(long, env = "PARLOUR_MODEL", default_value = "smollm2-135m")]
+    pub model: String,
+    #[command(flatten)]
+    pub models: ModelSettings,
+    #[command(flatten)]
+    pub worker: WorkerSettings,
+    /// Who plays the bot: `local`, or the URL of an OpenAI-compatible server
+    #[arg(
+        long,
+        env = "PARLOUR_WITNESS",
+        default_value = "local",
+        value_name = "local|URL"
+    )]
+    witness: String,
+    /// Model that the witness's server is asked for
+    #[arg(long, env = "PARLOUR_WITNESS_MODEL", default_value = "")]
+    witness_model: String,
+    /// API key of the witness's server
+    #[arg(long, env = "PARLOUR_WITNESS_KEY", hide_env_values = true, value_parser = secret)]
+    witness_key: Option<Secret>,
+    /// Who judges: `local`, or the URL of an OpenAI-compatible server
+    #[arg(
+        long,
+        env = "PARLOUR_JUDGE",
+        default_value = "local",
+        value_name = "local|URL"
+    )]
+    judge: String,
+    /// Model that the judge's server is asked for
+    #[arg(long, env = "PARLOUR_JUDGE_MODEL", default_value = "")]
+    judge_model: String,
+    /// API key of the judge's server
+    #[arg(long, env = "PARLOUR_JUDGE_KEY", hide_env_values = true, value_parser = secret)]
+    judge_key: Option<Secret>,
+    /// How much of a human's typing time a bot takes; 0 answers as fast as the model can
+    #[arg(long, env = "PARLOUR_TYPING", default_value_t = 0.3)]
+    pub typing: f32,
+    /// Rounds after which the judge must say or abstain
+    #[arg(long, env = "PARLOUR_ROUNDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub rounds: u32,
+    /// Seconds after which a player who is due to answer is let go
+    #[arg(long, env = "PARLOUR_IDLE_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    idle_seconds: u64,
+    /// Games that may be open at the same time
+    #[arg(long, env = "PARLOUR_ROOMS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rooms: u32,
+    /// Sockets that may be open at the same time
+    #[arg(long, env = "PARLOUR_SOCKETS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sockets: u32,
+    /// Days that finished games and sessions are kept
+    #[arg(long, env = "PARLOUR_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_days: u32,
+    /// Origins besides our own whose pages may open a socket, comma separated
+    #[arg(long, env = "PARLOUR_ORIGINS", value_delimiter = ',')]
+    pub origins: Vec<String>,
+}
+
+fn secret(value: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::from(value.to_owned()))
+}
+
+/// Where a seat's text comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackEnd {
+    /// The worker that this server starts.
+    Local,
+    /// Any server that speaks `POST {url}/chat/completions`.
+    OpenAi {
+        url: String,
+        model: String,
+        key: Option<Secret>,
+    },
+}
+
+impl ServeSettings {
+    /// Checks what clap cannot.
+    ///
+    /// # Errors
+    /// Names the first setting that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(0.0..=10.0).contains(&self.typing) {
+            return Err(ConfigError::Bad {
+                name: "PARLOUR_TYPING",
+                problem: format!("{} is not between 0 and 10", self.typing),
+            });
+        }
+        self.witness()?;
+        self.judge()?;
+        Ok(())
+    }
+
+    /// Who plays the bot.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn witness(&self) -> Result<BackEnd, ConfigError> {
+        back_end(
+            "PARLOUR_WITNESS",
+            &self.witness,
+            &self.witness_model,
+            &self.witness_key,
+        )
+    }
+
+    /// Who judges.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn judge(&self) -> Result<BackEnd, ConfigError> {
+        back_end(
+            "PARLOUR_JUDGE",
+            &self.judge,
+            &self.judge_model,
+            &self.judge_key,
+        )
+    }
+
+    /// Whether any seat needs the local worker.
+    ///
+    /// # Errors
+    /// As [`Self::witness`] and [`Self::judge`].
+    pub fn needs_worker(&self) -> Result<bool, ConfigError> {
+        Ok(self.witness()? == BackEnd::Local || self.judge()? == BackEnd::Local)
+    }
+
+    /// How long a player may keep everybody waiting.
+    pub fn idle_limit(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
+    }
+}
+
+fn back_end(
+    name: &'static str,
+    value: &str,
+    model: &str,
+    key: &Option<Secret>,
+) -> Result<BackEnd, ConfigError> {
+    if value == "local" {
+        return Ok(BackEnd::Local);
+    }
+    if !(value.starts_with("http://") || value.starts_with("https://")) {
+        return Err(ConfigError::Bad {
+            name,
+            problem: format!(
+                "{value:?} is neither `local` nor a URL such as http://127.0.0.1:8081/v1"
+            ),
+        });
+    }
+    Ok(BackEnd::OpenAi {
+        url: value.trim_end_matches('/').to_owned(),
+        model: model.to_owned(),
+        key: key.clone(),
+    })
+}

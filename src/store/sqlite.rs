@@ -1,0 +1,1 @@
+//! The embedded home of the store contract.

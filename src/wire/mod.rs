@@ -1,0 +1,5 @@
+//! What crosses a border, one file per border. Types only: every rule about them
+//! lives with the side that keeps it.
+
+pub mod browser;
+pub mod worker;

@@ -1,0 +1,270 @@
+//! Server ↔ worker: JSON messages in length-delimited frames over a Unix socket.
+//!
+//! Each frame is a 4-byte big-endian length, then one JSON message. The server speaks
+//! first with [`ToWorker::Hello`]; the worker answers with [`FromWorker::Hello`] or
+//! closes. After that every message about a request carries its [`RequestId`], which
+//! the server chooses and never uses twice on one connection. Each request ends with
+//! exactly one of `Done`, `Weighed`, `Scored`, `Refused` or `Failed`; nothing with its
+//! id follows.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol. A worker refuses a server that speaks another one.
+pub const PROTOCOL: u16 = 1;
+
+/// Largest frame either side accepts, in bytes.
+pub const MAX_FRAME: usize = 4 << 20;
+
+/// Names one request on one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToWorker {
+    Hello {
+        protocol: u16,
+    },
+    Generate {
+        id: RequestId,
+        request: Generate,
+    },
+    Weigh {
+        id: RequestId,
+        request: Weigh,
+    },
+    Score {
+        id: RequestId,
+        request: Score,
+    },
+    /// Takes effect within one step; a request that already ended is not an error.
+    Cancel {
+        id: RequestId,
+    },
+    Ping {
+        nonce: u64,
+    },
+}
+
+/// What the worker says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromWorker {
+    Hello {
+        protocol: u16,
+        /// The worker's program version.
+        version: String,
+        models: Vec<ModelInfo>,
+    },
+    /// Text of one or more tokens. Never ends inside a character.
+    Piece {
+        id: RequestId,
+        text: String,
+        tokens: Vec<u32>,
+    },
+    Done {
+        id: RequestId,
+        finish: Finish,
+        usage: Usage,
+    },
+    Weighed {
+        id: RequestId,
+        /// Natural log of each option's probability, normalised over the options.
+        log_probs: Vec<f32>,
+    },
+    Scored {
+        id: RequestId,
+        score: TextScore,
+    },
+    /// Not admitted: nothing was computed, and nothing is owed.
+    Refused {
+        id: RequestId,
+        refusal: Refusal,
+    },
+    /// Admitted, then lost to an error of the engine or of the request itself.
+    Failed {
+        id: RequestId,
+        message: String,
+    },
+    Pong {
+        nonce: u64,
+        load: Load,
+    },
+}
+
+/// One model that the worker holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    pub name: String,
+    /// Longest prompt plus output, in tokens.
+    pub context: u32,
+    /// Rows that decode together.
+    pub slots: u32,
+    /// How the weights are held, e.g. `int8-row`.
+    pub precision: String,
+}
+
+/// How busy the worker is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    pub slots: u32,
+    pub slots_busy: u32,
+    pub queued: u32,
+    /// Tokens sampled since start.
+    pub tokens: u64,
+}
+
+/// One line of a chat, as chat templates name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    pub role: Role,
+    pub content: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+/// What the model reads before it writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// Rendered with the model's own chat template; the reply starts with `prefill`
+    /// (which is not repeated in the output).
+    Chat {
+        messages: Vec<Message>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefill: String,
+    },
+    /// Fed as it stands.
+    Text(String),
+}
+
+/// Asks for text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generate {
+    pub model: String,
+    pub prompt: Prompt,
+    pub sampling: Sampling,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraint: Option<Constraint>,
+}
+
+/// What the output must look like, enforced token by token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Constraint {
+    JsonSchema(serde_json::Value),
+}
+
+/// How the next token is drawn. The order of operations: penalties, temperature,
+/// top-k, top-p, min-p, draw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sampling {
+    /// 0 takes the likeliest token.
+    pub temperature: f32,
+    /// 0 means off.
+    pub top_k: u32,
+    /// Keeps the smallest set whose probabilities sum to this; 1 means off.
+    pub top_p: f32,
+    /// Drops tokens below this share of the likeliest one; 0 means off.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of seen tokens; 1 means off.
+    pub repetition_penalty: f32,
+    /// Subtracted per earlier occurrence in the output; 0 means off.
+    pub frequency_penalty: f32,
+    /// Subtracted once if it occurred in the output; 0 means off.
+    pub presence_penalty: f32,
+    /// The output ends before the first of these; they are not part of it.
+    pub stop: Vec<String>,
+    pub max_tokens: u32,
+    /// Same seed, same tokens.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            stop: Vec::new(),
+            max_tokens: 256,
+            seed: 0,
+        }
+    }
+}
+
+/// Asks how likely each option is to come next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weigh {
+    pub model: String,
+    pub prompt: Prompt,
+    /// At least two, each starting with a different token.
+    pub options: Vec<String>,
+}
+
+/// Asks how likely a text is after a context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Score {
+    pub model: String,
+    /// The text follows as the reply to this.
+    pub prompt: Prompt,
+    pub text: String,
+}
+
+/// A text under the model's own distribution, token by token.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TextScore {
+    /// Pieces of the text, in order.
+    pub pieces: Vec<String>,
+    /// Natural log-probability of each token, nats.
+    pub log_probs: Vec<f32>,
+    /// Mean of the log-probability under the model at each position (minus entropy), nats.
+    pub means: Vec<f32>,
+    /// Variance of the log-probability under the model at each position, nats².
+    pub variances: Vec<f32>,
+}
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The model ended it, a stop string came, or the constraint was complete.
+    Stop,
+    /// `max_tokens` or the context ran out.
+    Length,
+    Cancelled,
+}
+
+/// What a request cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub prompt_tokens: u32,
+    pub output_tokens: u32,
+}
+
+/// Why a request was turned away at the door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Refusal {
+    #[error("the worker's queue is full ({queued} waiting)")]
+    Busy { queued: u32 },
+    #[error("the prompt has {tokens} tokens; with the output the context holds {context}")]
+    TooLong { tokens: u32, context: u32 },
+    #[error("this worker does not hold the model {model:?}")]
+    UnknownModel { model: String },
+    #[error("the request is malformed: {message}")]
+    Malformed { message: String },
+}

@@ -1,0 +1,3 @@
+//! The generation process: it holds the models and nothing else. No rooms, no store.
+
+pub mod engine;
