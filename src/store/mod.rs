@@ -54,9 +54,18 @@ pub enum StoreError {
         expected: u32,
         actual: u32,
     },
+    #[error("there is a room {0} already")]
+    RoomExists(String),
     #[error("there is no room {0}")]
     NoSuchRoom(String),
     /// The disk is full or gone, or the file is damaged.
     #[error("the store failed: {0}")]
     Failed(String),
+}
+
+/// What was thrown away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    pub sessions: u64,
+    pub rooms: u64,
 }
