@@ -74,16 +74,15 @@ impl Game {
         now: UnixMillis,
         dice: &mut dyn Dice,
     ) -> Result<Vec<Event>, Refusal> {
-        let table = match (&self.table, command) {
-            (None, Command::Open { rules, player }) => return open(rules, &player, dice),
-            (None, _) => return Err(Refusal::NotOpen),
-            (Some(_), Command::Open { .. }) => return Err(Refusal::AlreadyOpen),
-            (Some(table), _) if table.ended.is_some() => return Err(Refusal::Over),
-            (Some(table), command) => (table, command),
+        let Some(table) = &self.table else {
+            return match command {
+                Command::Open { rules, player } => open(rules, &player, dice),
+                _ => Err(Refusal::NotOpen),
+            };
         };
-        let (table, command) = table;
         match command {
             Command::Open { .. } => Err(Refusal::AlreadyOpen),
+            _ if table.ended.is_some() => Err(Refusal::Over),
             Command::Ask { round, text } => table.ask(round, &text),
             Command::PlayerAnswers { round, text } => table.player_answers(round, &text),
             Command::BotAnswers { round, text } => table.bot_answers(round, &text),
@@ -437,9 +436,7 @@ impl Table {
             confidence: verdict.confidence.clamp(50, 100),
             ..verdict
         };
-        let ending = self.ending_after(round, verdict.confidence);
-        let mut events = Vec::with_capacity(2);
-        if let Some(ending) = ending {
+        let end = self.ending_after(round, verdict.confidence).map(|ending| {
             let verdicts: Vec<&Verdict> = self
                 .rounds
                 .iter()
@@ -452,10 +449,12 @@ impl Table {
                 &verdicts,
                 ending == Ending::Abstained,
             );
-            events.push(Event::Ended { ending, outcome });
-        }
-        events.insert(0, Event::Judged { round, verdict });
-        Ok(events)
+            Event::Ended { ending, outcome }
+        });
+        Ok([Event::Judged { round, verdict }]
+            .into_iter()
+            .chain(end)
+            .collect())
     }
 
     fn ending_after(&self, round: u32, confidence: u8) -> Option<Ending> {
