@@ -11,6 +11,7 @@ pub mod deterministic;
 pub mod engine;
 mod engine_thread;
 mod job;
+pub mod onnx_text;
 mod row;
 mod sampler;
 mod server;
