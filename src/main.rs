@@ -1,3 +1,55 @@
 //! The command line.
 
-fn main() {}
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use parlour::{
+    config::{ModelSettings, WorkerSettings},
+    worker,
+};
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The generation process, which `serve` starts by itself. Ends when its standard
+    /// input closes
+    Worker {
+        /// Unix socket to listen on
+        #[arg(long)]
+        socket: PathBuf,
+        /// Model of the catalogue, or `deterministic`, or `deterministic:20ms` for a toy
+        /// whose steps take that long
+        #[arg(long)]
+        model: String,
+        #[command(flatten)]
+        models: ModelSettings,
+        #[command(flatten)]
+        settings: WorkerSettings,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    match Cli::parse().command {
+        Command::Worker {
+            socket,
+            model,
+            models,
+            settings,
+        } => worker::run(worker::Options {
+            socket,
+            model,
+            models,
+            settings,
+        })?,
+    }
+    Ok(())
+}
