@@ -38,7 +38,9 @@ pub enum GgufError {
     Metadata { key: String, wanted: &'static str },
     #[error("it has no tensor {0}")]
     NoTensor(String),
-    #[error("its tensor {name} has type {kind}, which is not read (F32, F16, Q4_0, Q4_1, Q8_0 are)")]
+    #[error(
+        "its tensor {name} has type {kind}, which is not read (F32, F16, Q4_0, Q4_1, Q8_0 are)"
+    )]
     TensorType { name: String, kind: u32 },
 }
 
@@ -389,10 +391,7 @@ struct Header<'a, R> {
 
 impl<R: Read> Header<'_, R> {
     fn take(&mut self, bytes: u64, what: &'static str) -> Result<(), GgufError> {
-        self.left = self
-            .left
-            .checked_sub(bytes)
-            .ok_or(GgufError::Short(what))?;
+        self.left = self.left.checked_sub(bytes).ok_or(GgufError::Short(what))?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::{
 
 use ort::{
     environment::Environment,
+    logging::LogLevel,
     session::{Session, builder::GraphOptimizationLevel},
 };
 
@@ -37,6 +38,8 @@ pub fn environment(library: &Path) -> Result<Environment, ModelError> {
         .with_name("parlour")
         .build()
         .map_err(|error| failed(error.to_string()))?;
+    // Its informative messages are about its own memory.
+    environment.set_log_level(LogLevel::Warning);
     *loaded = Some((library.to_owned(), environment.clone()));
     Ok(environment)
 }

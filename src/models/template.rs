@@ -3,7 +3,10 @@
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
 
-use crate::{models::ModelError, wire::worker::{Message, Role}};
+use crate::{
+    models::ModelError,
+    wire::worker::{Message, Role},
+};
 
 const NAME: &str = "chat_template";
 
@@ -25,9 +28,12 @@ impl ChatTemplate {
         environment.set_unknown_method_callback(|_, value, method, args| {
             string_method(value, method, args)
         });
-        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> Result<Value, Error> {
+                Err(Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
         environment
             .template_from_named_str(NAME, &source)
             .map_err(|error| ModelError::Template(error.to_string()))?;

@@ -40,20 +40,28 @@ pub(crate) struct ChatTokenizer {
 }
 
 impl ChatTokenizer {
-    /// Builds the tokenizer that the file describes.
+    /// Builds the tokenizer that the file describes, with its chat template or `template`
+    /// in its place.
     ///
     /// # Errors
     /// When its kind, or the rule that splits text before merging, is not one that is
     /// reproduced here token for token.
-    pub(crate) fn of<R: Read + Seek>(gguf: &Gguf<R>) -> Result<Self, ModelError> {
+    pub(crate) fn of<R: Read + Seek>(
+        gguf: &Gguf<R>,
+        template: Option<&str>,
+    ) -> Result<Self, ModelError> {
         let refuse = |problem: String| Err(ModelError::Unsupported(problem));
         let kind = gguf.text("tokenizer.ggml.model")?;
         if kind != "gpt2" {
-            return refuse(format!("a tokenizer of kind {kind:?}; only byte-level BPE (\"gpt2\") is read"));
+            return refuse(format!(
+                "a tokenizer of kind {kind:?}; only byte-level BPE (\"gpt2\") is read"
+            ));
         }
         let pre = gguf.text("tokenizer.ggml.pre")?;
         if pre != "smollm" {
-            return refuse(format!("a pre-tokenizer {pre:?}; only \"smollm\" is reproduced"));
+            return refuse(format!(
+                "a pre-tokenizer {pre:?}; only \"smollm\" is reproduced"
+            ));
         }
         let tokens = gguf.texts("tokenizer.ggml.tokens")?;
         let types = gguf.integers("tokenizer.ggml.token_type")?;
@@ -107,8 +115,12 @@ impl ChatTokenizer {
         }
         specials.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
 
+        let template = match template {
+            Some(template) => template,
+            None => gguf.text("tokenizer.chat_template")?,
+        };
         let template = ChatTemplate::parse(
-            gguf.text("tokenizer.chat_template")?.to_owned(),
+            template.to_owned(),
             bos_text.to_owned(),
             tokens[eos as usize].to_owned(),
         )?;
@@ -150,7 +162,12 @@ impl ChatTokenizer {
         messages: &[Message],
         prefill: &str,
     ) -> Result<Vec<u32>, ModelError> {
-        let texts = || messages.iter().map(|message| message.content.as_str()).chain([prefill]);
+        let texts = || {
+            messages
+                .iter()
+                .map(|message| message.content.as_str())
+                .chain([prefill])
+        };
         let mark = NONCHARACTERS
             .clone()
             .find(|mark| !texts().any(|text| text.contains(*mark)))

@@ -11,12 +11,56 @@ use self::{
     vocabulary::GgufVocabulary,
 };
 use super::engine::{Engine, EngineError, EngineInfo, Run, Vocabulary, Want};
-use crate::models::{
-    gguf::Gguf,
-    import::{LlamaShape, Precision},
-    runtime,
-    tokenizer::ChatTokenizer,
+use crate::{
+    config::ModelSettings,
+    models::{
+        ModelError,
+        catalogue::Catalogue,
+        download,
+        gguf::Gguf,
+        import::{self, LlamaShape, Precision},
+        runtime,
+        tokenizer::ChatTokenizer,
+    },
 };
+
+/// Why no engine could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Opens the chat model of this name with [`OnnxText::load`], first downloading and
+/// importing what is not here. Blocks, for minutes if there is much to do.
+///
+/// # Errors
+/// When the name is unknown, something cannot be had, or a part cannot be loaded.
+pub fn open(
+    name: &str,
+    settings: &ModelSettings,
+    slots: usize,
+    context: usize,
+    threads: usize,
+) -> Result<Box<dyn Engine>, OpenError> {
+    let catalogue = Catalogue::with_imported(settings)?;
+    let entry = catalogue.chat_model(name)?;
+    let runtime = download::ensure(catalogue.runtime()?, settings)?;
+    let weights = download::ensure(entry, settings)?;
+    let precision = Precision::DEFAULT;
+    let folder = download::folder(entry, settings)?;
+    let graph = import::import(&weights.path, &weights.sha256, &folder, precision)?;
+    let parts = Parts {
+        runtime: &runtime.path,
+        gguf: &weights.path,
+        graph: &graph,
+        precision,
+        chat_template: entry.chat_template.as_deref(),
+    };
+    Ok(Box::new(OnnxText::load(parts, slots, context, threads)?))
+}
 
 /// Where an engine's parts lie.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +72,8 @@ pub struct Parts<'a> {
     /// The imported graph.
     pub graph: &'a Path,
     pub precision: Precision,
+    /// Replaces the chat template of the GGUF file.
+    pub chat_template: Option<&'a str>,
 }
 
 /// A text model on ONNX Runtime.
@@ -51,7 +97,7 @@ impl OnnxText {
     ) -> Result<Self, EngineError> {
         let gguf = Gguf::open(parts.gguf).map_err(failed)?;
         let shape = LlamaShape::of(&gguf).map_err(failed)?;
-        let vocabulary = ChatTokenizer::of(&gguf).map_err(failed)?;
+        let vocabulary = ChatTokenizer::of(&gguf, parts.chat_template).map_err(failed)?;
         let session = runtime::session(parts.runtime, parts.graph, threads).map_err(failed)?;
         let context = context.min(shape.context);
         Ok(Self {
@@ -78,7 +124,10 @@ impl OnnxText {
             .past
             .checked_add(run.tokens.len())
             .is_some_and(|total| total <= context);
-        let known = run.tokens.iter().all(|token| (*token as usize) < vocabulary);
+        let known = run
+            .tokens
+            .iter()
+            .all(|token| (*token as usize) < vocabulary);
         if run.slot >= slots || run.tokens.is_empty() || !fits || !known {
             return Err(EngineError(format!(
                 "a run of {} tokens after {} in slot {} does not fit {slots} slots of {context}",
@@ -102,7 +151,8 @@ impl OnnxText {
         let mut counts = Vec::with_capacity(runs.len());
         for run in runs {
             let start = pass.ids.len() as i64;
-            pass.ids.extend(run.tokens.iter().map(|token| i64::from(*token)));
+            pass.ids
+                .extend(run.tokens.iter().map(|token| i64::from(*token)));
             let end = pass.ids.len() as i64;
             let asked = match run.want {
                 Want::None => end..end,

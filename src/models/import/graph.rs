@@ -69,7 +69,13 @@ pub(super) fn build<R: Read + Seek>(
         let stored = graph.store(&float_bytes(&embedding.data))?;
         let dims = [shape.vocabulary, shape.width];
         graph.external("embedding", data_type::FLOAT, &dims, stored);
-        graph.node("", "Gather", &["embedding", names::INPUT_IDS], &[embedded], &[]);
+        graph.node(
+            "",
+            "Gather",
+            &["embedding", names::INPUT_IDS],
+            &[embedded],
+            &[],
+        );
         None
     } else {
         let blocks = Blocks::store(&mut graph, &embedding)?;
@@ -115,11 +121,22 @@ pub(super) fn build<R: Read + Seek>(
             linear.layer(&mut graph, "output", &asked, &weight, names::LOGITS)?;
         }
     }
-    let dims = [Dimension::Named("asked"), Dimension::Fixed(shape.vocabulary)];
+    let dims = [
+        Dimension::Named("asked"),
+        Dimension::Fixed(shape.vocabulary),
+    ];
     graph.output(names::LOGITS, data_type::FLOAT, &dims);
     for layer in 0..shape.layers {
-        graph.output(&names::present_key(layer), data_type::FLOAT, &kv_dims(shape));
-        graph.output(&names::present_value(layer), data_type::FLOAT, &kv_dims(shape));
+        graph.output(
+            &names::present_key(layer),
+            data_type::FLOAT,
+            &kv_dims(shape),
+        );
+        graph.output(
+            &names::present_value(layer),
+            data_type::FLOAT,
+            &kv_dims(shape),
+        );
     }
     graph.finish()
 }
@@ -177,7 +194,10 @@ fn block<R: Read + Seek>(
     let part = |part: &str| format!("l{layer}.{part}");
     let tensor = |name: &str| format!("blk.{layer}.{name}.weight");
     let (width, inner) = (shape.width, shape.feed_forward);
-    let (q_rows, kv_rows) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let (q_rows, kv_rows) = (
+        shape.heads * shape.head_dim,
+        shape.kv_heads * shape.head_dim,
+    );
 
     let q = matrix(gguf, &tensor("attn_q"), q_rows, width)?;
     let k = matrix(gguf, &tensor("attn_k"), kv_rows, width)?;
@@ -219,9 +239,20 @@ fn block<R: Read + Seek>(
     let (projected, middle, ffn_normed) = (part("projected"), part("middle"), part("ffn_normed"));
     let weight = matrix(gguf, &tensor("attn_output"), width, q_rows)?;
     let prepared = linear.prepare(graph, &attended);
-    linear.layer(graph, &part("projected.weight"), &prepared, &weight, &projected)?;
+    linear.layer(
+        graph,
+        &part("projected.weight"),
+        &prepared,
+        &weight,
+        &projected,
+    )?;
     let norm = norm_weight(gguf, graph, shape, &tensor("ffn_norm"))?;
-    add_and_norm(graph, shape, [hidden, &projected, &norm], [&ffn_normed, &middle]);
+    add_and_norm(
+        graph,
+        shape,
+        [hidden, &projected, &norm],
+        [&ffn_normed, &middle],
+    );
 
     let gate = matrix(gguf, &tensor("ffn_gate"), inner, width)?;
     let up = matrix(gguf, &tensor("ffn_up"), inner, width)?;
@@ -234,7 +265,10 @@ fn block<R: Read + Seek>(
         "Split",
         &[&gate_up],
         &[&gate_name, &up_name],
-        &[("axis", Attribute::Int(-1)), ("num_outputs", Attribute::Int(2))],
+        &[
+            ("axis", Attribute::Int(-1)),
+            ("num_outputs", Attribute::Int(2)),
+        ],
     );
     // x · sigmoid(1 · x) is SiLU.
     let (activated, gated, down) = (part("activated"), part("gated"), part("down"));
@@ -324,6 +358,9 @@ fn stacked(matrices: &[Matrix]) -> Matrix {
     Matrix {
         rows: matrices.iter().map(|matrix| matrix.rows).sum(),
         columns: matrices.first().map_or(0, |matrix| matrix.columns),
-        data: matrices.iter().flat_map(|matrix| matrix.data.iter().copied()).collect(),
+        data: matrices
+            .iter()
+            .flat_map(|matrix| matrix.data.iter().copied())
+            .collect(),
     }
 }

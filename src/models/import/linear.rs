@@ -167,7 +167,12 @@ impl Blocks {
     pub(super) fn multiply(&self, graph: &mut GraphWriter, name: &str, input: &str, output: &str) {
         let blocks = self.columns / BLOCK;
         let scales = format!("{name}.scales");
-        graph.external(name, data_type::UINT8, &[self.rows, blocks, BLOCK], self.bytes);
+        graph.external(
+            name,
+            data_type::UINT8,
+            &[self.rows, blocks, BLOCK],
+            self.bytes,
+        );
         graph.external(&scales, data_type::FLOAT, &[self.rows, blocks], self.scales);
         let attributes = [
             ("K", Attribute::Int(self.columns as i64)),
@@ -195,7 +200,13 @@ impl Blocks {
             ("quantize_axis", Attribute::Int(1)),
         ];
         let inputs = [name, indices, &scales];
-        graph.node(MICROSOFT, "GatherBlockQuantized", &inputs, &[output], &attributes);
+        graph.node(
+            MICROSOFT,
+            "GatherBlockQuantized",
+            &inputs,
+            &[output],
+            &attributes,
+        );
     }
 }
 
@@ -229,14 +240,20 @@ fn block_scale(block: &[f32]) -> f32 {
 
 /// The step that reaches the largest magnitude in 127; 0 if all are 0.
 fn plain_scale(values: &[f32]) -> f32 {
-    let largest = values.iter().fold(0_f32, |largest, value| largest.max(value.abs()));
+    let largest = values
+        .iter()
+        .fold(0_f32, |largest, value| largest.max(value.abs()));
     largest / 127.0
 }
 
 /// Appends `values` as steps of `scale` around [`ZERO`].
 fn to_bytes(values: &[f32], scale: f32, bytes: &mut Vec<u8>) {
     bytes.extend(values.iter().map(|value| {
-        let steps = if scale > 0.0 { (value / scale).round() } else { 0.0 };
+        let steps = if scale > 0.0 {
+            (value / scale).round()
+        } else {
+            0.0
+        };
         // In -127..=127 because no scale is below the plain one: the sum is in 1..=255.
         (steps + f32::from(ZERO)) as u8
     }));

@@ -34,6 +34,9 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// The one that the worker runs: the least error for the memory it takes.
+    pub const DEFAULT: Self = Self::Nbits8;
+
     /// The name that folders and `EngineInfo` carry.
     pub fn name(self) -> &'static str {
         match self {
@@ -84,8 +87,9 @@ pub fn import(
         fs::remove_dir_all(&staging).map_err(|error| ModelError::io(&staging, error))?;
     }
     fs::create_dir_all(&staging).map_err(|error| ModelError::io(&staging, error))?;
-    let written = write(gguf, &staging, precision)
-        .and_then(|()| fs::rename(&staging, &folder).map_err(|error| ModelError::io(&folder, error)));
+    let written = write(gguf, &staging, precision).and_then(|()| {
+        fs::rename(&staging, &folder).map_err(|error| ModelError::io(&folder, error))
+    });
     if let Err(error) = written {
         // The first error is the one to tell; what is left is overwritten next time.
         let _ = fs::remove_dir_all(&staging);

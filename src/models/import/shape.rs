@@ -75,7 +75,9 @@ impl LlamaShape {
         if let Some(Value::Unsigned(rotary)) = gguf.get("llama.rope.dimension_count")
             && *rotary != head_dim as u64
         {
-            return refuse(format!("rotary positions on {rotary} of {head_dim} numbers"));
+            return refuse(format!(
+                "rotary positions on {rotary} of {head_dim} numbers"
+            ));
         }
         if heads % kv_heads != 0 || head_dim % 2 != 0 {
             return refuse(format!(
@@ -104,7 +106,10 @@ impl LlamaShape {
 /// Whether the graph has a place for a tensor: one that it ignored would make the
 /// imported model another model.
 fn known(name: &str) -> bool {
-    match name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) {
+    match name
+        .strip_prefix("blk.")
+        .and_then(|rest| rest.split_once('.'))
+    {
         Some((_, part)) => matches!(
             part,
             "attn_norm.weight"

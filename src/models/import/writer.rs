@@ -148,7 +148,10 @@ impl GraphWriter {
 
 /// Little-endian bytes, as `raw_data` has them.
 pub(super) fn float_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 fn attribute(name: &str, value: &Attribute) -> AttributeProto {
