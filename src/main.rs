@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use parlour::{
-    config::{ModelSettings, WorkerSettings},
+    config::{self, ModelSettings, ServeSettings, WorkerSettings},
+    gateway::web,
     worker,
 };
+use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -17,6 +19,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The server: pages, sockets, games
+    Serve(Box<ServeSettings>),
     /// The generation process, which `serve` starts by itself. Ends when its standard
     /// input closes
     Worker {
@@ -35,10 +39,15 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
+    config::read_dotenv()?;
     tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+        )
         .with_writer(std::io::stderr)
         .init();
     match Cli::parse().command {
+        Command::Serve(settings) => actix_web::rt::System::new().block_on(web::serve(*settings))?,
         Command::Worker {
             socket,
             model,
