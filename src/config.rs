@@ -216,6 +216,9 @@ pub struct ServeSettings {
     /// Sockets that may be open at the same time
     #[arg(long, env = "PARLOUR_SOCKETS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub sockets: u32,
+    /// Seconds between two pings of a socket; one that stays silent for three is let go
+    #[arg(long, env = "PARLOUR_PING_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    ping_seconds: u64,
     /// Days that finished games and sessions are kept
     #[arg(long, env = "PARLOUR_KEEP_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
     pub keep_days: u32,
@@ -290,6 +293,11 @@ impl ServeSettings {
     /// As [`Self::witness`] and [`Self::judge`].
     pub fn needs_worker(&self) -> Result<bool, ConfigError> {
         Ok(self.witness()? == BackEnd::Local || self.judge()? == BackEnd::Local)
+    }
+
+    /// How often a socket has to show that it is alive.
+    pub fn ping_every(&self) -> Duration {
+        Duration::from_secs(self.ping_seconds)
     }
 
     /// How long a player may keep everybody waiting.

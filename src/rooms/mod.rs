@@ -14,7 +14,7 @@ mod bucket;
 mod cursor;
 pub mod hall;
 pub mod identity;
-mod journal;
+pub(crate) mod journal;
 mod judge;
 mod messages;
 pub mod pulse;

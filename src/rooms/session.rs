@@ -10,6 +10,8 @@ use actix::{
 use actix_http::ws::Item;
 use actix_web_actors::ws::{self, CloseCode, CloseReason, WebsocketContext};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{
     bucket::Bucket,
     hall::{ANSWER_LIMIT, Hall},
@@ -57,10 +59,17 @@ pub struct Session {
     /// A message that comes in several frames.
     fragments: Option<Vec<u8>>,
     pings: u32,
+    /// Its place among the sockets that may be open; comes back when the actor goes.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Session {
-    pub fn new(door: Doorway, socket: SocketId, pulse: Arc<Pulse>) -> Self {
+    pub fn new(
+        door: Doorway,
+        socket: SocketId,
+        pulse: Arc<Pulse>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             door,
             socket,
@@ -70,6 +79,7 @@ impl Session {
             bucket: Bucket::new(now()),
             fragments: None,
             pings: 0,
+            _permit: permit,
         }
     }
 
