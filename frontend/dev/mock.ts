@@ -39,7 +39,8 @@ const SCRIPT = [
   },
   {
     question: 'You have lost your keys. Where do you look first, and why is it never there?',
-    other: 'In the pocket of the coat I wore yesterday. It is never there because I look there first.',
+    other:
+      'In the pocket of the coat I wore yesterday. It is never there because I look there first.',
     reasoning:
       'I liked B better this time: it contradicts itself on purpose. I have become less sure than I was.',
     human: 47,
@@ -222,9 +223,7 @@ function serve(socket: WebSocket): void {
   const mine = () => rooms.get(seats.get(session) ?? '');
   const reply = (id: number, ok: boolean) =>
     say(
-      ok
-        ? { type: 'accepted', id }
-        : { type: 'refused', id, code: 'not_now', message: 'Not now.' },
+      ok ? { type: 'accepted', id } : { type: 'refused', id, code: 'not_now', message: 'Not now.' },
     );
   socket.on('message', (data) => {
     const message = JSON.parse(String(data)) as FromClient;

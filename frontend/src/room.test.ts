@@ -189,15 +189,11 @@ describe('a blind game', () => {
   });
 
   it('is whole after the unveiling', () => {
-    const room = after(
-      joined([opened('blind'), asked(1), null, mine(1), null]),
-      sent(5, ended),
-      {
-        type: 'unveiled',
-        room: 'r',
-        events: [stamp(2, theirs(1)), stamp(4, judged(1, 90))],
-      },
-    );
+    const room = after(joined([opened('blind'), asked(1), null, mine(1), null]), sent(5, ended), {
+      type: 'unveiled',
+      room: 'r',
+      events: [stamp(2, theirs(1)), stamp(4, judged(1, 90))],
+    });
     expect(words(room)[0]?.answers.B).toEqual({ text: 'SECRET', whole: true });
     expect(beliefsOf(room.events)).toEqual([{ round: 1, a: 10 }]);
     expect(room.doing).toEqual({ what: 'over' });

@@ -8,7 +8,6 @@
  */
 import type { Doing } from './wire/Doing';
 import type { Ending } from './wire/Ending';
-import type { Event } from './wire/Event';
 import type { Line } from './wire/Line';
 import type { Outcome } from './wire/Outcome';
 import type { Rules } from './wire/Rules';
@@ -108,8 +107,7 @@ function take(room: Room, incoming: readonly Stamped[]): Room {
 /** The server never sends these before the end of a blind game. If it did, nobody would read them. */
 function veil(stamped: Stamped, mine: Seat): Stamped {
   const { event } = stamped;
-  const hidden =
-    event?.type === 'judged' || (event?.type === 'answered' && event.seat !== mine);
+  const hidden = event?.type === 'judged' || (event?.type === 'answered' && event.seat !== mine);
   return hidden ? { ...stamped, event: null } : stamped;
 }
 
@@ -164,7 +162,10 @@ function stream(room: Room, message: ToClient & { type: 'partial' }): Room {
   const whole = [...before.slice(0, from), ...text];
   // A piece that was sent twice, or a shorter one, adds nothing.
   if (same && whole.length <= before.length) return room;
-  return { ...room, partials: { ...room.partials, [line]: { round, attempt, text: whole.join('') } } };
+  return {
+    ...room,
+    partials: { ...room.partials, [line]: { round, attempt, text: whole.join('') } },
+  };
 }
 
 // ── What the views ask ────────────────────────────────────────────────────────────
@@ -269,10 +270,4 @@ export function hasAnswered(events: readonly Stamped[], seat: Seat, round: numbe
   return events.some(
     ({ event }) => event?.type === 'answered' && event.seat === seat && event.round === round,
   );
-}
-
-/** A line worth reading aloud, once, whole. */
-export function worthSaying(event: Event | null, mine: Seat): boolean {
-  if (!event) return false;
-  return event.type === 'answered' ? event.seat !== mine : event.type !== 'opened';
 }
