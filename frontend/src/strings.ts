@@ -211,11 +211,7 @@ const en = {
     anonymous: 'A guest at the table',
     loading: 'Looking through the records…',
     step: (round: number, rounds: number) =>
-      round > rounds
-        ? 'The verdict'
-        : round === 0
-          ? 'Before the game'
-          : `Round ${round} of ${rounds}`,
+      round > rounds ? 'The verdict' : `Round ${round} of ${rounds}`,
     previous: 'Earlier',
     next: 'Later',
     keys: 'The arrow keys step through the rounds.',
