@@ -216,6 +216,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const rooms = new Map<string, MockRoom>();
 const seats = new Map<string, string>();
+const sockets = new Map<string, WebSocket>();
 
 function serve(socket: WebSocket): void {
   let session = '';
@@ -230,6 +231,18 @@ function serve(socket: WebSocket): void {
     switch (message.type) {
       case 'hello': {
         session = message.session ?? randomUUID();
+        sockets.get(session)?.send(
+          JSON.stringify({
+            type: 'bye',
+            code: 'elsewhere',
+            come_back: false,
+            message: 'This seat was taken in another window.',
+          } satisfies ToClient),
+        );
+        sockets.set(session, socket);
+        socket.on('close', () => {
+          if (sockets.get(session) === socket) sockets.delete(session);
+        });
         const room = mine();
         say({
           type: 'welcome',
