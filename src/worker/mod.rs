@@ -11,6 +11,8 @@ pub mod deterministic;
 pub mod engine;
 mod engine_thread;
 mod job;
+#[cfg(test)]
+mod laws;
 mod row;
 mod sampler;
 mod server;
