@@ -11,6 +11,8 @@ pub mod deterministic;
 pub mod engine;
 mod engine_thread;
 mod job;
+#[cfg(test)]
+mod laws;
 pub mod onnx_text;
 mod row;
 mod sampler;
