@@ -43,7 +43,10 @@ async fn keeps_silent(kind: Kind) {
         .iter()
         .position(|frame| frame.contains(REASON))
         .unwrap_or(hidden.len());
-    assert!(last_verdict >= hidden.len() - 1, "a verdict came before the end");
+    assert!(
+        last_verdict >= hidden.len() - 1,
+        "a verdict came before the end"
+    );
     assert_eq!(tells(&hidden[..last_verdict]), None);
     assert!(
         whole(&seen).contains(WITNESS) && whole(&seen).contains(REASON),

@@ -1,12 +1,12 @@
 //! Whole games over a real socket, against a real server.
 
-use parlour::{
-    play::imitation::{Ending, Event, Kind, Mode, Seat},
-    wire::browser::{FromClient, RefusalCode, ToClient},
-};
 use crate::support::{
     client::{Client, Seen},
     house::House,
+};
+use parlour::{
+    play::imitation::{Ending, Event, Kind, Mode, Seat},
+    wire::browser::{FromClient, RefusalCode, ToClient},
 };
 
 fn other(seat: Seat) -> Seat {
@@ -20,7 +20,12 @@ fn other(seat: Seat) -> Seat {
 fn events(seen: &Seen) -> Vec<&Event> {
     seen.events
         .iter()
-        .map(|stamped| stamped.event.as_ref().expect("nothing is veiled after the end"))
+        .map(|stamped| {
+            stamped
+                .event
+                .as_ref()
+                .expect("nothing is veiled after the end")
+        })
         .collect()
 }
 
@@ -208,7 +213,10 @@ async fn a_finished_game_can_be_looked_at_again_and_taken_away() {
         .expect("json");
     assert_eq!(replay["room"], seen.room.as_str());
     let events = serde_json::to_value(&seen.events).expect("json");
-    assert_eq!(replay["events"], events, "what the player saw is what there is");
+    assert_eq!(
+        replay["events"], events,
+        "what the player saw is what there is"
+    );
 
     let lines = reqwest::get(format!("{address}?format=jsonl"))
         .await

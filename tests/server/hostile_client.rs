@@ -50,7 +50,11 @@ async fn whoever_does_not_say_hello_first_is_sent_away() {
         "{}",
         r#"{"type":"hello","protocol":99}"#,
     ] {
-        assert_eq!(closed_with(&house, vec![Message::text(first)]).await, 4100, "{first}");
+        assert_eq!(
+            closed_with(&house, vec![Message::text(first)]).await,
+            4100,
+            "{first}"
+        );
     }
 }
 
@@ -80,7 +84,11 @@ async fn garbage_after_the_welcome_is_refused_and_the_socket_lives() {
             .send(Message::text(garbage))
             .await
             .expect("sent");
-        assert_eq!(client.refused().await, (id, RefusalCode::Malformed), "{garbage}");
+        assert_eq!(
+            client.refused().await,
+            (id, RefusalCode::Malformed),
+            "{garbage}"
+        );
     }
     client.say(&FromClient::Ping { nonce: 5 }).await;
     assert_eq!(client.hear().await, ToClient::Pong { nonce: 5 });

@@ -28,7 +28,11 @@ fn partial(messages: &[ToClient], wanted: Line) -> String {
             if *attempt > current.0 || *from == 0 {
                 current = (*attempt, String::new());
             }
-            assert_eq!(current.1.chars().count(), *from as usize, "no gap, no repeat");
+            assert_eq!(
+                current.1.chars().count(),
+                *from as usize,
+                "no gap, no repeat"
+            );
             current.1.push_str(text);
         }
     }
@@ -51,7 +55,11 @@ async fn who_comes_back_in_mid_line_gets_the_gap_and_the_line_so_far() {
     drop(client.socket);
 
     let mut again = Client::enter(&house, Some(&client.session)).await;
-    assert_eq!(again.room.as_ref(), Some(&seen.room), "the welcome names the room");
+    assert_eq!(
+        again.room.as_ref(),
+        Some(&seen.room),
+        "the welcome names the room"
+    );
     let mut late = opened;
     again.resume(&mut late).await;
     assert_eq!(late.events, seen.events, "the gap came whole");
@@ -195,13 +203,12 @@ async fn a_server_killed_in_mid_round_goes_on_with_the_same_game() {
         count(&|e| matches!(e, Event::Answered { text, .. } if text == "I like the sea")),
         1
     );
-    let replay: serde_json::Value =
-        reqwest::get(house.url(&format!("/api/replay/{}", seen.room)))
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("json");
+    let replay: serde_json::Value = reqwest::get(house.url(&format!("/api/replay/{}", seen.room)))
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("json");
     assert_eq!(
         replay["events"],
         serde_json::to_value(&seen.events).expect("json"),

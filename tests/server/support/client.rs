@@ -52,7 +52,11 @@ impl Seen {
                 if *offset == 0 {
                     self.events.clear();
                 }
-                assert_eq!(*offset as usize, self.events.len(), "neither a gap nor a repeat");
+                assert_eq!(
+                    *offset as usize,
+                    self.events.len(),
+                    "neither a gap nor a repeat"
+                );
                 self.epoch = *epoch;
                 self.seat = *seat;
                 self.doing = *doing;
@@ -76,7 +80,11 @@ impl Seen {
     }
 
     fn push(&mut self, stamped: &Stamped) {
-        assert_eq!(stamped.offset as usize, self.events.len(), "neither a gap nor a repeat");
+        assert_eq!(
+            stamped.offset as usize,
+            self.events.len(),
+            "neither a gap nor a repeat"
+        );
         self.events.push(stamped.clone());
     }
 
@@ -104,7 +112,13 @@ impl Seen {
     }
 
     pub fn my_turn(&self) -> bool {
-        matches!(self.doing, Doing::WitnessesAnswer { your_turn: true, .. })
+        matches!(
+            self.doing,
+            Doing::WitnessesAnswer {
+                your_turn: true,
+                ..
+            }
+        )
     }
 }
 
@@ -236,7 +250,11 @@ impl Client {
     }
 
     /// Reads on until `enough`; gives what was read.
-    pub async fn follow(&mut self, seen: &mut Seen, enough: impl Fn(&Seen) -> bool) -> Vec<ToClient> {
+    pub async fn follow(
+        &mut self,
+        seen: &mut Seen,
+        enough: impl Fn(&Seen) -> bool,
+    ) -> Vec<ToClient> {
         let mut read = Vec::new();
         while !enough(seen) {
             let message = self.hear().await;

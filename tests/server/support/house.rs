@@ -90,7 +90,8 @@ impl House {
 
     /// Resident memory, bytes.
     pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("procfs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("procfs");
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -116,6 +117,7 @@ fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
         .args(["serve", "--bind", "127.0.0.1:0", "--data"])
         .arg(data)
         .current_dir(data)
+        .env("RUST_LOG", "warn")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .spawn()

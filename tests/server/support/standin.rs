@@ -95,14 +95,17 @@ async fn complete(body: web::Json<Value>, state: web::Data<State>) -> HttpRespon
     });
     events.push(format!("{}data: [DONE]\n\n", event(&end)));
     let gate = Arc::clone(&state.gate);
-    let words = stream::unfold((events.into_iter(), gate), |(mut events, gate)| async move {
-        let event = events.next()?;
-        gate.acquire().await.expect("it is never closed").forget();
-        Some((
-            Ok::<_, std::io::Error>(web::Bytes::from(event)),
-            (events, gate),
-        ))
-    });
+    let words = stream::unfold(
+        (events.into_iter(), gate),
+        |(mut events, gate)| async move {
+            let event = events.next()?;
+            gate.acquire().await.expect("it is never closed").forget();
+            Some((
+                Ok::<_, std::io::Error>(web::Bytes::from(event)),
+                (events, gate),
+            ))
+        },
+    );
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .streaming(words)
