@@ -12,6 +12,11 @@ use crate::play::imitation::{Grounds, Seat, Verdict};
 /// How much one reading may count, nats: about 97 %. Small models are far surer than right.
 const READING_BOUND: f32 = 3.5;
 
+/// What the two orders agree on is multiplied by this when words were weighed. The default
+/// model leans the right way by a tenth of a nat or two where its love of a place amounts to
+/// a whole one: measured with SmolLM2-135M on ten pairs of answers, 9 right, mean 0.15.
+const WEIGHED_GAIN: f32 = 6.0;
+
 /// How much more surprising an answer is than the other may count, nats at most. Careful
 /// people write as predictably as models do, so this is a hint and never the verdict.
 const SURPRISE_BOUND: f32 = 0.6;
@@ -68,23 +73,30 @@ impl Opinion {
 impl Reading {
     /// From the log-probabilities of "the first" and "the second" being human, in this
     /// order, with A read first and with B read first. None when one of them is no number.
+    ///
+    /// What the orders agree on is amplified by a measured gain; what they contradict each
+    /// other in, the love of a place, stays as it is and cancels.
     pub fn weighed(a_first: [f32; 2], b_first: [f32; 2]) -> Option<Self> {
         let odds = |[first, second]: [f32; 2]| {
             let odds = first - second;
             // Certainty comes as an infinity; the bound makes it a number again.
-            (!odds.is_nan()).then(|| bounded(odds))
+            (!odds.is_nan()).then(|| odds.clamp(-READING_BOUND, READING_BOUND))
         };
+        let (here, there) = (odds(a_first)?, -odds(b_first)?);
+        let agreed = f32::midpoint(here, there) * WEIGHED_GAIN;
+        let agreed = agreed.clamp(-READING_BOUND, READING_BOUND);
+        let place = (here - there) / 2.0;
         Some(Self {
-            a_first: odds(a_first)?,
-            b_first: -odds(b_first)?,
+            a_first: agreed + place,
+            b_first: agreed - place,
         })
     }
 
     /// From stated opinions, one in each order.
     pub fn stated(a_first: Opinion, b_first: Opinion) -> Self {
         Self {
-            a_first: bounded(a_first.log_odds()),
-            b_first: bounded(b_first.log_odds()),
+            a_first: a_first.log_odds(),
+            b_first: b_first.log_odds(),
         }
     }
 
@@ -92,12 +104,6 @@ impl Reading {
     pub fn log_odds(self) -> f32 {
         f32::midpoint(self.a_first, self.b_first)
     }
-}
-
-/// Each order is bounded by itself, so that the two still cancel when a judge always says
-/// "the first one" with all its might.
-fn bounded(log_odds: f32) -> f32 {
-    log_odds.clamp(-2.0 * READING_BOUND, 2.0 * READING_BOUND)
 }
 
 /// How a text looks under the model's own distribution.
@@ -364,11 +370,11 @@ mod tests {
     #[test]
     fn weighed_options_mean_the_witness_who_was_read_there() {
         // In both orders the judge points at A: first in one, second in the other.
-        let for_a = Reading::weighed([-0.1, -2.1], [-2.1, -0.1]).expect("numbers");
-        assert!((for_a.log_odds() - 2.0).abs() < 1e-6);
+        let for_a = Reading::weighed([-0.1, -0.3], [-0.3, -0.1]).expect("numbers");
+        assert!((for_a.log_odds() - 0.2 * WEIGHED_GAIN).abs() < 1e-4);
         assert_eq!(Reading::weighed([f32::NAN, 0.0], [0.0, 0.0]), None);
         let certain = Reading::weighed([0.0, f32::NEG_INFINITY], [f32::NEG_INFINITY, 0.0]);
-        assert!(certain.expect("bounded").log_odds().is_finite());
+        assert_eq!(certain.expect("bounded").log_odds(), READING_BOUND);
     }
 
     #[test]

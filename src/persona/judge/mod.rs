@@ -1,0 +1,24 @@
+//! What the judge is told: how to ask, how to weigh, how to give reasons.
+
+mod question;
+mod reasons;
+mod verdict;
+
+pub use question::{Unfit, acceptable_question, bank_question, question};
+pub use reasons::{
+    FormError, parse_reasoning, reasoning, reasoning_schema, reasoning_so_far, relabelled_so_far,
+};
+pub use verdict::{Form, OPTIONS, Order, form, form_schema, parse_form, weigh};
+
+use crate::play::imitation::Seat;
+
+/// Longest answer that a prompt quotes, characters.
+const ANSWER_LIMIT: usize = 600;
+
+/// How the judge names a witness to the player.
+pub fn witness_name(seat: Seat) -> &'static str {
+    match seat {
+        Seat::A => "Witness A",
+        Seat::B => "Witness B",
+    }
+}
