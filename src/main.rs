@@ -1,3 +1,65 @@
 //! The command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use parlour::{
+    bench::{self, BenchCommand},
+    config::{self, LogSettings, ModelSettings, ServeSettings},
+    gateway,
+    models::cli::{self as model_cli, ModelCommand},
+    worker,
+};
+
+/// A place where people and machines talk and have to work out who is who.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(flatten)]
+    log: LogSettings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the page, the sockets and the games
+    Serve(ServeSettings),
+    /// The generation process; `serve` starts it by itself
+    Worker(worker::Options),
+    /// Look at, fetch, import and check models
+    Model {
+        #[command(flatten)]
+        settings: ModelSettings,
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
+    /// Measure speed and load
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("parlour: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    config::read_dotenv()?;
+    let cli = Cli::parse();
+    cli.log.start()?;
+    match cli.command {
+        Command::Serve(settings) => gateway::web::serve(settings)?,
+        Command::Worker(options) => worker::run(options)?,
+        Command::Model { settings, command } => model_cli::run(command, &settings)?,
+        Command::Bench { command } => bench::run(command)?,
+    }
+    Ok(())
+}

@@ -1,1 +1,401 @@
-//! See the module above.
+//! Keeps one worker process alive: starts it, probes it, and starts it anew when it dies
+//! or hangs.
+//!
+//! The worker ends by itself when its standard input closes, and only this process holds
+//! the other end of that pipe: no worker outlives its server, however the server dies.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::UnixStream,
+    process::{Child, ChildStderr, Command},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::client::{Connection, ConnectionError, WorkerClient};
+use crate::config::{ConfigError, ModelSettings, WorkerSettings};
+
+/// Bytes that a Unix socket's path may have on Linux.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// How long a worker that is asked to end may take before it is killed.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How patient the launcher is.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// From the start of the process to its greeting; loading a model takes its time.
+    pub start: Duration,
+    /// Between two probes.
+    pub probe_every: Duration,
+    /// How long the answer to a probe may take.
+    pub probe: Duration,
+    /// The first pause before a restart; each further one is twice as long.
+    pub backoff: Duration,
+    pub max_backoff: Duration,
+    /// A worker that lived this long was healthy: its end starts the pauses over.
+    pub healthy: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(600),
+            probe_every: Duration::from_secs(2),
+            probe: Duration::from_secs(10),
+            backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(30),
+            healthy: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct LaunchOptions {
+    /// The program with the subcommand `worker`; this one by default.
+    pub program: Option<PathBuf>,
+    pub model: String,
+    pub models: ModelSettings,
+    pub settings: WorkerSettings,
+    pub patience: Patience,
+}
+
+impl LaunchOptions {
+    /// This program's own worker with the usual patience.
+    pub fn new(model: String, models: ModelSettings, settings: WorkerSettings) -> Self {
+        Self {
+            program: None,
+            model,
+            models,
+            settings,
+            patience: Patience::default(),
+        }
+    }
+}
+
+/// Why no worker can be started, ever.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("cannot find this program's own file: {0}")]
+    Program(io::Error),
+    #[error("cannot make the folder {path:?} for the worker's socket: {error}")]
+    Folder { path: PathBuf, error: io::Error },
+    #[error(
+        "the socket's path {0:?} is longer than {MAX_SOCKET_PATH} bytes; set TMPDIR to a shorter folder"
+    )]
+    SocketPath(PathBuf),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Why a worker's life ended.
+#[derive(Debug, thiserror::Error)]
+enum Death {
+    #[error("cannot start it: {0}")]
+    Spawn(io::Error),
+    #[error("it ended: {0}")]
+    Exit(ExitStatus),
+    #[error("cannot wait for it: {0}")]
+    Wait(io::Error),
+    #[error("it did not come up within {0:?}")]
+    Start(Duration),
+    #[error("it did not answer a probe within {0:?}")]
+    Hung(Duration),
+    #[error("{0}")]
+    Connection(#[from] ConnectionError),
+    #[error("told to stop")]
+    Stopped,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    /// 0 while there is none.
+    pid: AtomicU32,
+    restarts: AtomicU64,
+}
+
+/// Starts workers.
+#[derive(Debug)]
+pub struct Launcher {
+    options: LaunchOptions,
+    program: PathBuf,
+    models: PathBuf,
+    folder: PrivateFolder,
+    client: WorkerClient,
+    facts: Arc<Facts>,
+    stop: CancellationToken,
+}
+
+impl Launcher {
+    /// Starts a worker in the background and keeps it alive until the handle is dropped.
+    /// Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When something is wrong that no restart would mend.
+    pub fn start(options: LaunchOptions) -> Result<(WorkerClient, LauncherHandle), LaunchError> {
+        let program = match &options.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().map_err(LaunchError::Program)?,
+        };
+        let client = WorkerClient::new();
+        let launcher = Self {
+            program,
+            models: options.models.dir()?,
+            folder: PrivateFolder::new()?,
+            client: client.clone(),
+            facts: Arc::default(),
+            stop: CancellationToken::new(),
+            options,
+        };
+        let facts = launcher.facts.clone();
+        let stop = launcher.stop.clone();
+        let task = tokio::spawn(launcher.keep_alive());
+        Ok((client, LauncherHandle { facts, stop, task }))
+    }
+
+    async fn keep_alive(self) {
+        let patience = &self.options.patience;
+        let mut failures = 0u32;
+        loop {
+            let born = Instant::now();
+            let death = self.one_life().await;
+            self.facts.pid.store(0, Ordering::Relaxed);
+            if matches!(death, Death::Stopped) {
+                return;
+            }
+            if born.elapsed() >= patience.healthy {
+                failures = 0;
+            }
+            let pause = backoff(patience, failures, rand::random_range(0.5..1.0));
+            failures += 1;
+            tracing::warn!(%death, ?pause, "the worker is lost; starting another");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return,
+            }
+            self.facts.restarts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn one_life(&self) -> Death {
+        let mut child = match self.command().spawn() {
+            Ok(child) => child,
+            Err(error) => return Death::Spawn(error),
+        };
+        self.facts
+            .pid
+            .store(child.id().unwrap_or(0), Ordering::Relaxed);
+        let _log = child
+            .stderr
+            .take()
+            .map(|stderr| AbortOnDropHandle::new(tokio::spawn(forward(stderr))));
+        let death = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Death::Stopped,
+            death = self.serve() => death,
+            exit = child.wait() => match exit {
+                Ok(status) => Death::Exit(status),
+                Err(error) => Death::Wait(error),
+            },
+        };
+        // Whoever waited for this worker has been told by now: `serve` let it go.
+        end(child, matches!(death, Death::Stopped)).await;
+        death
+    }
+
+    fn command(&self) -> Command {
+        let settings = &self.options.settings;
+        let mut command = Command::new(&self.program);
+        command
+            .arg("worker")
+            .arg("--socket")
+            .arg(self.folder.socket())
+            .arg("--model")
+            .arg(&self.options.model)
+            .arg("--models")
+            .arg(&self.models)
+            .arg("--hub")
+            .arg(&self.options.models.hub)
+            .args(["--slots", &settings.slots.to_string()])
+            .args(["--queue", &settings.queue.to_string()])
+            .args(["--context", &settings.context.to_string()])
+            .args(["--threads", &settings.threads().to_string()])
+            // What the worker need not know.
+            .env_remove("PARLOUR_WITNESS_KEY")
+            .env_remove("PARLOUR_JUDGE_KEY")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if self.options.models.offline {
+            command.arg("--offline");
+        }
+        command
+    }
+
+    /// Connects and probes until something goes wrong.
+    async fn serve(&self) -> Death {
+        let patience = &self.options.patience;
+        let mut connection = match tokio::time::timeout(patience.start, self.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return Death::Start(patience.start),
+        };
+        tracing::info!(model = self.options.model, "the worker is ready");
+        let probe = async {
+            loop {
+                tokio::time::sleep(patience.probe_every).await;
+                // A connection that is lost meanwhile is noticed beside.
+                if tokio::time::timeout(patience.probe, self.client.ping())
+                    .await
+                    .is_err()
+                {
+                    return Death::Hung(patience.probe);
+                }
+            }
+        };
+        tokio::select! {
+            error = connection.lost() => error.into(),
+            death = probe => death,
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, ConnectionError> {
+        // The socket appears when the model is loaded; nothing tells us but trying.
+        let socket = loop {
+            match UnixStream::connect(self.folder.socket()).await {
+                Ok(socket) => break socket,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        self.client.attach(socket).await
+    }
+}
+
+/// The pause after `failures` short lives; `jitter` spreads restarts of many servers.
+fn backoff(patience: &Patience, failures: u32, jitter: f64) -> Duration {
+    let doubled = patience
+        .backoff
+        .saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX));
+    doubled.min(patience.max_backoff).mul_f64(jitter)
+}
+
+async fn end(mut child: Child, gently: bool) {
+    drop(child.stdin.take());
+    if gently && tokio::time::timeout(FAREWELL, child.wait()).await.is_ok() {
+        return;
+    }
+    if let Err(error) = child.kill().await {
+        tracing::warn!(%error, "cannot kill the worker");
+    }
+}
+
+/// The worker logs to its standard error; its lines become lines of ours.
+async fn forward(stderr: ChildStderr) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        tracing::info!(target: "parlour::worker", "{line}");
+    }
+}
+
+/// A folder that only this user can enter, for the socket; removed when dropped.
+#[derive(Debug)]
+struct PrivateFolder(PathBuf);
+
+impl PrivateFolder {
+    fn new() -> Result<Self, LaunchError> {
+        let name = format!("parlour-{:016x}", rand::random::<u64>());
+        let path = std::env::temp_dir().join(name);
+        let socket = path.join("worker.sock");
+        if socket.as_os_str().len() > MAX_SOCKET_PATH {
+            return Err(LaunchError::SocketPath(socket));
+        }
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| LaunchError::Folder {
+                path: path.clone(),
+                error,
+            })?;
+        Ok(Self(path))
+    }
+
+    fn socket(&self) -> PathBuf {
+        Path::join(&self.0, "worker.sock")
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        // The system's own cleaning of temporary folders takes what stays.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Keeps the worker. Dropping it ends the worker.
+#[derive(Debug)]
+pub struct LauncherHandle {
+    facts: Arc<Facts>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl LauncherHandle {
+    /// The process of now; `None` between two.
+    pub fn pid(&self) -> Option<u32> {
+        match self.facts.pid.load(Ordering::Relaxed) {
+            0 => None,
+            pid => Some(pid),
+        }
+    }
+
+    /// Workers that were started after the first.
+    pub fn restarts(&self) -> u64 {
+        self.facts.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Ends the worker and waits until it is gone.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(%error, "the launcher ended badly");
+        }
+    }
+}
+
+impl Drop for LauncherHandle {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pauses_grow_and_are_bounded(failures in 0u32..200, jitter in 0.5f64..1.0) {
+            let patience = Patience::default();
+            let pause = backoff(&patience, failures, jitter);
+            prop_assert!(pause >= patience.backoff / 2);
+            prop_assert!(pause <= patience.max_backoff);
+            prop_assert!(pause <= backoff(&patience, failures + 1, jitter));
+        }
+    }
+}

@@ -1,1 +1,50 @@
-//! rooms
+//! The actors: they keep order, mind the time, and know who may hear what. What happens is
+//! decided in [`crate::play`], what is said in [`crate::persona`]; what survives lies in
+//! [`crate::store`].
+//!
+//! A [`session`] is one browser socket. The [`hall`] knows the sessions and the rooms, and
+//! rebuilds a room that is lost. A [`room`] owns one game: only it writes the game's log,
+//! and whatever it tells anybody is in the log already. A [`bot`] and a [`judge`] take their
+//! turns for it. Nobody waits for anybody: a reply is a message that names its turn.
+
+mod audience;
+mod bot;
+mod briefs;
+mod bucket;
+mod cursor;
+pub mod hall;
+pub mod identity;
+pub(crate) mod journal;
+mod judge;
+mod messages;
+pub mod pulse;
+mod room;
+mod seeds;
+pub mod session;
+pub mod tally;
+mod turn;
+mod turns;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{generation::Backend, store::sqlite::SqliteStore};
+
+/// What every room of this house shares.
+#[derive(Clone, Debug)]
+pub struct House {
+    pub store: SqliteStore,
+    /// Who plays the bot.
+    pub witness: Backend,
+    /// Who judges.
+    pub judge: Backend,
+    /// Share of a human's typing time that a bot takes; 0 is at once.
+    pub typing: f32,
+    pub round_cap: u32,
+    /// How long a player may keep everybody waiting.
+    pub idle_limit: Duration,
+    /// Games that may be open at the same time.
+    pub room_cap: usize,
+    /// How long a session is remembered after it was last seen.
+    pub keep: Duration,
+    pub tally: Arc<tally::Tally>,
+}

@@ -1,3 +1,71 @@
 //! The generation process: it holds the models and nothing else. No rooms, no store.
+//!
+//! Requests come over a Unix socket ([`crate::wire::worker`]), are checked and turned into
+//! tokens (`job`), wait (`admission`), share the engine's slots (`batch`) and leave as text
+//! (`writing`). Everything but `server` and the engines is pure.
 
+mod admission;
+mod batch;
+mod constraint;
+pub mod deterministic;
 pub mod engine;
+mod engine_thread;
+mod job;
+pub mod onnx_text;
+mod row;
+mod sampler;
+mod server;
+mod text;
+mod writing;
+
+use std::path::PathBuf;
+
+use crate::config::{ModelSettings, WorkerSettings};
+use engine::{Engine, EngineError};
+
+pub use server::run;
+
+/// What a worker process is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen. The folder must exist.
+    pub socket: PathBuf,
+    /// Name of the catalogue, or [`deterministic::NAME`].
+    pub model: String,
+    pub models: ModelSettings,
+    pub settings: WorkerSettings,
+}
+
+/// Why the worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("the socket's path {path:?} has {bytes} bytes; the system allows {limit}")]
+    SocketPath {
+        path: PathBuf,
+        bytes: usize,
+        limit: usize,
+    },
+    #[error("cannot listen at {path:?}: {error}")]
+    Listen {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    #[error("cannot run: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("there is no model {0:?}")]
+    UnknownModel(String),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Opens the engine of a model.
+fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
+    let slots = options.settings.slots as usize;
+    let context = options.settings.context as usize;
+    if let Some(delay) = deterministic::Deterministic::delay_of(&options.model) {
+        return Ok(Box::new(deterministic::Deterministic::new(
+            slots, context, delay,
+        )));
+    }
+    Err(WorkerError::UnknownModel(options.model.clone()))
+}

@@ -10,6 +10,11 @@ use ts_rs::TS;
 
 use super::UnixMillis;
 
+mod game;
+mod score;
+
+pub use game::{Game, Round, rebuild};
+
 /// What the witnesses try to be taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +40,16 @@ pub enum Mode {
 pub enum Seat {
     A,
     B,
+}
+
+impl Seat {
+    /// The chair across.
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
 }
 
 /// The rules that one game is played by. Fixed when it opens.
@@ -78,6 +93,13 @@ pub struct Grounds {
     pub surprise_a: Option<f32>,
     /// How surprising B's answer was to the model, nats per token.
     pub surprise_b: Option<f32>,
+    /// Curvature of A's answer under the model, in standard deviations; higher reads more
+    /// like a machine's.
+    #[serde(default)]
+    pub curvature_a: Option<f32>,
+    /// Curvature of B's answer under the model.
+    #[serde(default)]
+    pub curvature_b: Option<f32>,
 }
 
 /// How a game came to its end.
@@ -129,6 +151,7 @@ pub enum Event {
         /// Every random draw of the models derives from this. Shown after the end.
         seed: Option<u32>,
     },
+    /// The judge's question. Rounds count from 1.
     Asked {
         round: u32,
         text: String,

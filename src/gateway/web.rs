@@ -1,0 +1,245 @@
+//! Puts the house together, opens its doors, and closes them in good order.
+
+use std::{
+    io::Write,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use actix::Actor;
+use actix_web::{
+    App, HttpServer,
+    middleware::{Compress, DefaultHeaders},
+    web,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+};
+
+use super::{
+    health::{self, Vitals},
+    pages,
+    reaper::{self, Reaper},
+    replay,
+    socket::{self, Porch},
+};
+use crate::{
+    config::{BackEnd, ConfigError, ServeSettings},
+    generation::{
+        Backend, GenerationError,
+        client::WorkerClient,
+        launcher::{LaunchError, LaunchOptions, Launcher, LauncherHandle},
+        remote::OpenAi,
+    },
+    rooms::{
+        House,
+        hall::{Close, Hall},
+        identity::now,
+        session::Doorway,
+        tally::Tally,
+    },
+    store::{Store, StoreError, sqlite::SqliteStore},
+};
+
+/// How long sessions get to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How often what has expired is thrown away.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// Scripts and everything else come from here alone; nobody may frame the page.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'";
+
+/// Why the server did not start, or fell.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Worker(#[from] LaunchError),
+    #[error(transparent)]
+    BackEnd(#[from] GenerationError),
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: std::net::SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("the server failed: {0}")]
+    Server(#[from] std::io::Error),
+}
+
+type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
+
+/// Serves until SIGTERM or SIGINT. Prints `ready on http://ADDRESS` once it listens. Runs
+/// inside an actix system.
+///
+/// # Errors
+/// When it cannot start: settings, store, worker program, address.
+pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
+    settings.check()?;
+    let store = SqliteStore::open(&settings.data.join("parlour.sqlite"))?;
+    let worker = start_worker(&settings)?;
+    let keep = u64::from(settings.keep_days) * DAY;
+    let house = House {
+        store: store.clone(),
+        witness: back_end(settings.witness()?, &settings, worker.as_ref())?,
+        judge: back_end(settings.judge()?, &settings, worker.as_ref())?,
+        typing: settings.typing,
+        round_cap: settings.rounds,
+        idle_limit: settings.idle_limit(),
+        room_cap: settings.rooms as usize,
+        keep: Duration::from_millis(keep),
+        tally: Arc::new(Tally::default()),
+    };
+    let tally = Arc::clone(&house.tally);
+    let hall = Hall::new(Arc::new(house.clone())).start();
+    let socket_cap = settings.sockets as usize;
+    let permits = Arc::new(Semaphore::new(socket_cap));
+    let ping_every = settings.ping_every();
+    let porch = web::Data::new(Porch {
+        door: Doorway {
+            hall: hall.clone(),
+            tally: Arc::clone(&tally),
+            ping_every,
+        },
+        reaper: Reaper::start(ping_every, tally)?,
+        permits: Arc::clone(&permits),
+        origins: settings.origins.clone(),
+        sockets: AtomicU64::new(0),
+    });
+    let vitals = web::Data::new(Vitals {
+        house: Arc::new(house.clone()),
+        worker: worker.clone(),
+        permits: Arc::clone(&permits),
+        socket_cap,
+    });
+    let house = web::Data::new(house);
+    let listen = |source| ServeError::Listen {
+        address: settings.bind,
+        source,
+    };
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(porch.clone())
+            .app_data(vitals.clone())
+            .app_data(house.clone())
+            .wrap(
+                DefaultHeaders::new()
+                    .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
+                    .add(("X-Content-Type-Options", "nosniff"))
+                    .add(("X-Frame-Options", "DENY"))
+                    .add(("Referrer-Policy", "same-origin")),
+            )
+            .route("/ws", web::get().to(socket::open))
+            .service(
+                web::scope("")
+                    .wrap(Compress::default())
+                    .route("/health/live", web::get().to(health::live))
+                    .route("/health/ready", web::get().to(health::ready))
+                    .route("/metrics", web::get().to(health::metrics))
+                    .route("/api/replay/{room}", web::get().to(replay::replay))
+                    .route("/", web::get().to(pages::index))
+                    .route("/play/{room:.*}", web::get().to(pages::index))
+                    .route("/replay/{room:.*}", web::get().to(pages::index))
+                    .default_service(web::get().to(pages::file)),
+            )
+    })
+    .on_connect(reaper::on_connect)
+    .disable_signals()
+    .shutdown_timeout(FAREWELL.as_secs())
+    .bind(settings.bind)
+    .map_err(listen)?;
+    let address = server.addrs().first().copied().unwrap_or(settings.bind);
+    let server = server.run();
+    let handle = server.handle();
+    let running = actix_web::rt::spawn(server);
+    let sweeper = actix_web::rt::spawn(sweep(store, keep));
+    announce(address);
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("closing; games go on after the next start");
+    hall.do_send(Close);
+    // A permit comes back when its session is gone.
+    let everyone = u32::try_from(socket_cap).unwrap_or(u32::MAX);
+    let goodbyes = tokio::time::timeout(FAREWELL, permits.acquire_many(everyone));
+    tokio::select! {
+        _ = goodbyes => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    handle.stop(false).await;
+    sweeper.abort();
+    if let Ok(result) = running.await {
+        result?;
+    }
+    if let Some(launcher) = worker.and_then(|(_, launcher)| Arc::into_inner(launcher)) {
+        launcher.stop().await;
+    }
+    Ok(())
+}
+
+/// Says where the server listens, on standard output, for people and for scripts that wait.
+fn announce(address: std::net::SocketAddr) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; the server is for those who come over the network.
+    let _ = writeln!(out, "ready on http://{address}").and_then(|()| out.flush());
+    tracing::info!(%address, "ready");
+}
+
+fn start_worker(settings: &ServeSettings) -> Result<Worker, ServeError> {
+    if !settings.needs_worker()? {
+        return Ok(None);
+    }
+    let (client, launcher) = Launcher::start(LaunchOptions::new(
+        settings.model.clone(),
+        settings.models.clone(),
+        settings.worker.clone(),
+    ))?;
+    Ok(Some((client, Arc::new(launcher))))
+}
+
+fn back_end(
+    choice: BackEnd,
+    settings: &ServeSettings,
+    worker: Option<&(WorkerClient, Arc<LauncherHandle>)>,
+) -> Result<Backend, ServeError> {
+    match (choice, worker) {
+        (BackEnd::OpenAi { url, model, key }, _) => {
+            Ok(Backend::Remote(OpenAi::new(url, model, key)?))
+        }
+        (BackEnd::Local, Some((client, _))) => {
+            Ok(Backend::Local(client.clone(), settings.model.clone()))
+        }
+        (BackEnd::Local, None) => Err(ServeError::BackEnd(GenerationError::WorkerLost)),
+    }
+}
+
+async fn sweep(store: SqliteStore, keep: u64) {
+    loop {
+        let now = now();
+        match store.expire(now, now.saturating_sub(keep)).await {
+            Ok(gone) if gone.sessions + gone.rooms > 0 => {
+                tracing::info!(
+                    sessions = gone.sessions,
+                    rooms = gone.rooms,
+                    "threw away what expired"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "what expired could not be thrown away"),
+        }
+        tokio::time::sleep(SWEEP).await;
+    }
+}

@@ -1,0 +1,261 @@
+//! The bot on the witness's chair: one turn at a time, prompt → tokens → guard → typing.
+
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use rand::{SeedableRng, distr::Distribution};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Gamma, Normal};
+
+use super::{
+    messages::{Answer, LetGo, TurnError},
+    seeds::{self, Draw, Purpose},
+    turn::{TRIES, Voice, forget, is_too_long, write},
+};
+use crate::{
+    generation::Backend,
+    persona::{
+        guard::{self, Bounds},
+        typing::{Pace, Typing},
+        witness::{self, Said},
+    },
+    play::imitation::{Command, Kind},
+    wire::worker::Sampling,
+};
+
+/// How often a line that is being typed grows.
+const KEYSTROKES: Duration = Duration::from_millis(120);
+
+/// What the bot must know to answer.
+#[derive(Clone, Debug)]
+pub(crate) struct AnswerBrief {
+    pub(crate) kind: Kind,
+    pub(crate) seed: u32,
+    pub(crate) round: u32,
+    pub(crate) question: String,
+    /// Questions of earlier rounds and the bot's own answers.
+    pub(crate) earlier: Vec<(String, String)>,
+    /// Longest answer, characters.
+    pub(crate) limit: u32,
+    /// Whether anybody may watch the line grow.
+    pub(crate) watched: bool,
+    /// Share of a human's typing time; 0 is at once.
+    pub(crate) typing: f32,
+    /// How long the question has stood there.
+    pub(crate) asked_ago: Duration,
+}
+
+/// The actor. One per room.
+pub(crate) struct Bot {
+    backend: Backend,
+    turn: Option<SpawnHandle>,
+}
+
+impl Bot {
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self {
+            backend,
+            turn: None,
+        }
+    }
+}
+
+impl Actor for Bot {
+    type Context = Context<Self>;
+}
+
+impl Handler<Answer> for Bot {
+    type Result = ();
+
+    fn handle(&mut self, message: Answer, ctx: &mut Self::Context) {
+        let Answer {
+            turn,
+            attempt,
+            brief,
+            room,
+        } = message;
+        if let Some(former) = self.turn.take() {
+            ctx.cancel_future(former);
+        }
+        let backend = self.backend.clone();
+        let voice = Voice::new(room, turn, attempt);
+        let work = async move {
+            match answer(&brief, &backend, &voice).await {
+                Ok(text) => voice.finish(Command::BotAnswers {
+                    round: brief.round,
+                    text,
+                }),
+                Err(error) => voice.fail(error),
+            }
+        };
+        self.turn = Some(ctx.spawn(work.into_actor(self).map(|(), bot, _| bot.turn = None)));
+    }
+}
+
+impl Handler<LetGo> for Bot {
+    type Result = ();
+
+    fn handle(&mut self, _: LetGo, ctx: &mut Self::Context) {
+        if let Some(turn) = self.turn.take() {
+            ctx.cancel_future(turn);
+        }
+    }
+}
+
+async fn answer(
+    brief: &AnswerBrief,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<String, TurnError> {
+    let began = Instant::now();
+    let own: Vec<&str> = brief.earlier.iter().map(|(_, own)| own.as_str()).collect();
+    let bounds = Bounds {
+        kind: brief.kind,
+        limit: brief.limit as usize,
+        question: &brief.question,
+        earlier: &own,
+    };
+    let text = compose(brief, bounds, backend, voice).await?;
+    if brief.typing > 0.0 {
+        type_out(&text, brief, began, voice).await;
+    }
+    Ok(text)
+}
+
+/// The reply as the guard lets it pass.
+async fn compose(
+    brief: &AnswerBrief,
+    bounds: Bounds<'_>,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<String, TurnError> {
+    let said: Vec<Said<'_>> = brief
+        .earlier
+        .iter()
+        .map(|(question, answer)| Said { question, answer })
+        .collect();
+    let mut history = said.as_slice();
+    // With typing the line is shown at a person's pace once it is there.
+    let live = |text: &str| {
+        let now = brief.watched && brief.typing <= 0.0;
+        now.then(|| guard::tidy(text, bounds).ok()).flatten()
+    };
+    let mut attempt = 0;
+    loop {
+        let draft = witness::prompt(brief.kind, brief.seed, history, &brief.question);
+        let sampling = Sampling {
+            temperature: 0.9,
+            top_p: 0.9,
+            frequency_penalty: 0.5,
+            stop: draft.stop.clone(),
+            max_tokens: draft.max_tokens,
+            seed: seeds::derive(
+                brief.seed,
+                brief.round,
+                Draw::Text(Purpose::Answer),
+                attempt,
+            ),
+            ..Sampling::default()
+        };
+        let text = match write(backend, &draft, &sampling, None, voice, &live).await {
+            Err(error) if is_too_long(&error) => match forget(history) {
+                Some(rest) => {
+                    history = rest;
+                    continue;
+                }
+                None => return Err(error),
+            },
+            text => text?,
+        };
+        match guard::tidy(&text, bounds) {
+            Ok(text) => return Ok(text),
+            Err(fault) => {
+                tracing::debug!(round = brief.round, attempt, %fault, "the guard threw a reply back");
+                attempt += 1;
+                if attempt == TRIES {
+                    return Err(TurnError::Spoiled {
+                        times: attempt,
+                        last: fault.to_string(),
+                    });
+                }
+                voice.anew();
+            }
+        }
+    }
+}
+
+/// Lets the line grow as fast as a person types, counting from the question.
+async fn type_out(text: &str, brief: &AnswerBrief, began: Instant, voice: &Voice) {
+    let previous = brief.question.chars().count();
+    let chars: Vec<char> = text.chars().collect();
+    let typing = Typing::new(pace(brief), chars.len(), previous, brief.typing);
+    let mut shown = 0;
+    loop {
+        let elapsed = brief.asked_ago + began.elapsed();
+        if brief.watched {
+            let visible = typing.visible_chars(elapsed).min(chars.len());
+            if visible > shown {
+                voice.wrote(chars[shown..visible].iter().collect::<String>());
+                shown = visible;
+            }
+        }
+        let left = typing.total().saturating_sub(elapsed);
+        if left.is_zero() {
+            return;
+        }
+        let step = if brief.watched { KEYSTROKES } else { left };
+        tokio::time::sleep(step.min(left)).await;
+    }
+}
+
+/// This reply's pace: the draws that [`Pace`] asks for, from the game's seed.
+fn pace(brief: &AnswerBrief) -> Pace {
+    let seed = seeds::derive(brief.seed, brief.round, Draw::Pace, 0);
+    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    Pace {
+        per_char: normal(0.3, 0.03).sample(&mut dice).max(0.0),
+        per_previous_char: normal(0.03, 0.003).sample(&mut dice).max(0.0),
+        thinking: Gamma::new(2.5, 0.25)
+            .expect("shape and scale are positive")
+            .sample(&mut dice),
+    }
+}
+
+fn normal(mean: f32, deviation: f32) -> Normal<f32> {
+    Normal::new(mean, deviation).expect("the deviation is finite")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn brief(seed: u32) -> AnswerBrief {
+        AnswerBrief {
+            kind: Kind::Direct,
+            seed,
+            round: 1,
+            question: "What did you have for breakfast?".into(),
+            earlier: Vec::new(),
+            limit: 500,
+            watched: true,
+            typing: 1.0,
+            asked_ago: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_same_game_types_at_the_same_pace() {
+        assert_eq!(pace(&brief(7)), pace(&brief(7)));
+        assert_ne!(pace(&brief(7)), pace(&brief(8)));
+    }
+
+    #[test]
+    fn the_pace_is_a_persons() {
+        for seed in 0..500 {
+            let pace = pace(&brief(seed));
+            assert!((0.15..0.45).contains(&pace.per_char), "{pace:?}");
+            assert!((0.015..0.045).contains(&pace.per_previous_char), "{pace:?}");
+            assert!((0.0..5.0).contains(&pace.thinking), "{pace:?}");
+        }
+    }
+}

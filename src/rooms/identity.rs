@@ -1,0 +1,125 @@
+//! Who is who: tokens, room names, and the names people give themselves.
+
+use std::{
+    fmt::Write,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::play::UnixMillis;
+
+/// Longest name, characters.
+pub const NAME_LIMIT: usize = 24;
+
+/// Bytes of randomness in a session token.
+const TOKEN_BYTES: usize = 32;
+
+/// What a session is known by inside: the hash of its token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionKey(pub(crate) String);
+
+/// A session's secret, as its client holds it. Never stored, never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(String);
+
+impl Token {
+    /// A fresh one.
+    pub(crate) fn draw() -> Self {
+        Self(hex(&rand::random::<[u8; TOKEN_BYTES]>()))
+    }
+
+    /// What a client sent, if it has the form of a token at all.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let well_formed = text.len() == TOKEN_BYTES * 2
+            && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        well_formed.then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn key(&self) -> SessionKey {
+        SessionKey(hex(&Sha256::digest(self.0.as_bytes())))
+    }
+
+    /// The secret itself, for the one message that carries it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(token)")
+    }
+}
+
+/// A new room's name: 128 random bits, so that knowing it is having been told.
+pub(crate) fn room_id() -> String {
+    hex(&rand::random::<[u8; 16]>())
+}
+
+/// Whether `text` can be a room's name.
+pub fn is_room_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+            text
+        })
+}
+
+/// The name as it is shown: one line, at most [`NAME_LIMIT`] characters, never empty.
+pub(crate) fn tidy_name(name: &str) -> String {
+    let printable: String = name.chars().filter(|c| !c.is_control()).collect();
+    let short: String = printable.trim().chars().take(NAME_LIMIT).collect();
+    let short = short.trim_end();
+    if short.is_empty() {
+        "Guest".to_owned()
+    } else {
+        short.to_owned()
+    }
+}
+
+/// Milliseconds since the Unix epoch, by the system's clock.
+pub fn now() -> UnixMillis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_short_visible_line() {
+        assert_eq!(tidy_name("  Ada \n"), "Ada");
+        assert_eq!(tidy_name("A\u{7}d\u{0}a"), "Ada");
+        assert_eq!(tidy_name(" \t\r\n"), "Guest");
+        assert_eq!(tidy_name(&"ж".repeat(100)).chars().count(), NAME_LIMIT);
+        assert_eq!(tidy_name(&format!("{} b", "a".repeat(23))), "a".repeat(23));
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_hash_alone() {
+        let token = Token::draw();
+        assert_ne!(token.key().0, token.expose());
+        assert_eq!(
+            Token::parse(token.expose()).map(|t| t.key()),
+            Some(token.key())
+        );
+        assert_ne!(Token::draw().key(), token.key());
+        assert!(!format!("{token:?}").contains(token.expose()));
+    }
+
+    #[test]
+    fn what_is_no_token_is_not_looked_up() {
+        for text in ["", "abc", &"g".repeat(64), &"A".repeat(64), &"0".repeat(63)] {
+            assert_eq!(Token::parse(text), None, "{text:?}");
+        }
+    }
+}

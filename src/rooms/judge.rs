@@ -1,0 +1,403 @@
+//! The judge: one question, or one verdict, at a time.
+//!
+//! A verdict is measured before it is worded. Where the back end can weigh words, the judge
+//! reads this round's answers in both orders and asks which one is human, and scores each
+//! answer under the model; the rules of evidence make a belief of all rounds; only then are
+//! the reasons written, with the decision fixed. A back end that cannot weigh fills in the
+//! whole form, once in each order.
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use futures_util::future::try_join;
+
+use super::{
+    messages::{AskQuestion, GiveVerdict, LetGo, TurnError},
+    seeds::{self, Draw, Purpose},
+    turn::{TRIES, Voice, forget, is_too_long, persist, write},
+};
+use crate::{
+    generation::{Backend, GenerationError},
+    persona::{
+        Draft, Exchange,
+        judge::{self, Form, Order},
+    },
+    play::{
+        evidence::{self, Opinion, Reading, Surprise},
+        imitation::{Command, Grounds, Kind, Verdict},
+    },
+    wire::worker::{Constraint, Message, Prompt, Role, Sampling},
+};
+
+/// What the judge must know to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct QuestionBrief {
+    pub(crate) kind: Kind,
+    pub(crate) seed: u32,
+    pub(crate) round: u32,
+    pub(crate) earlier: Vec<Exchange>,
+}
+
+/// What the judge must know to give a verdict.
+#[derive(Clone, Debug)]
+pub(crate) struct VerdictBrief {
+    pub(crate) kind: Kind,
+    pub(crate) seed: u32,
+    pub(crate) round: u32,
+    pub(crate) earlier: Vec<Exchange>,
+    /// What the verdicts of earlier rounds were computed from.
+    pub(crate) grounds: Vec<Grounds>,
+    pub(crate) exchange: Exchange,
+    /// Whether anybody may watch the reasons grow.
+    pub(crate) watched: bool,
+}
+
+/// The actor. One per room.
+pub(crate) struct Judge {
+    backend: Backend,
+    turn: Option<SpawnHandle>,
+}
+
+impl Judge {
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self {
+            backend,
+            turn: None,
+        }
+    }
+
+    fn begin(&mut self, work: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
+        if let Some(former) = self.turn.take() {
+            ctx.cancel_future(former);
+        }
+        self.turn = Some(ctx.spawn(work.into_actor(self).map(|(), judge, _| judge.turn = None)));
+    }
+}
+
+impl Actor for Judge {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskQuestion> for Judge {
+    type Result = ();
+
+    fn handle(&mut self, message: AskQuestion, ctx: &mut Self::Context) {
+        let AskQuestion {
+            turn,
+            attempt,
+            brief,
+            room,
+        } = message;
+        let backend = self.backend.clone();
+        let voice = Voice::new(room, turn, attempt);
+        self.begin(
+            async move {
+                match question(&brief, &backend, &voice).await {
+                    Ok(text) => voice.finish(Command::Ask {
+                        round: brief.round,
+                        text,
+                    }),
+                    Err(error) => voice.fail(error),
+                }
+            },
+            ctx,
+        );
+    }
+}
+
+impl Handler<GiveVerdict> for Judge {
+    type Result = ();
+
+    fn handle(&mut self, message: GiveVerdict, ctx: &mut Self::Context) {
+        let GiveVerdict {
+            turn,
+            attempt,
+            brief,
+            room,
+        } = message;
+        let backend = self.backend.clone();
+        let voice = Voice::new(room, turn, attempt);
+        self.begin(
+            async move {
+                match verdict(&brief, &backend, &voice).await {
+                    Ok(verdict) => voice.finish(Command::Judge {
+                        round: brief.round,
+                        verdict,
+                    }),
+                    Err(error) => voice.fail(error),
+                }
+            },
+            ctx,
+        );
+    }
+}
+
+impl Handler<LetGo> for Judge {
+    type Result = ();
+
+    fn handle(&mut self, _: LetGo, ctx: &mut Self::Context) {
+        if let Some(turn) = self.turn.take() {
+            ctx.cancel_future(turn);
+        }
+    }
+}
+
+/// A question that can be put to the witnesses. A model that keeps failing to write one
+/// asks from the book.
+async fn question(
+    brief: &QuestionBrief,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<String, TurnError> {
+    let mut history = brief.earlier.as_slice();
+    let live = |text: &str| Some(first_line(text).to_owned());
+    let mut attempt = 0;
+    while attempt < TRIES {
+        let subject = low_half(seeds::derive(
+            brief.seed,
+            brief.round,
+            Draw::Subject,
+            attempt,
+        ));
+        let draft = judge::question(brief.kind, subject, brief.round, history);
+        let seed = seeds::derive(
+            brief.seed,
+            brief.round,
+            Draw::Text(Purpose::Question),
+            attempt,
+        );
+        let sampling = Sampling {
+            temperature: 0.9,
+            top_p: 0.9,
+            ..sampling(&draft, seed)
+        };
+        let text = match write(backend, &draft, &sampling, None, voice, &live).await {
+            Err(error) if is_too_long(&error) => match forget(history) {
+                Some(rest) => {
+                    history = rest;
+                    continue;
+                }
+                None => return Err(error),
+            },
+            text => text?,
+        };
+        match judge::acceptable_question(&text, &brief.earlier) {
+            Ok(question) => return Ok(question),
+            Err(unfit) => {
+                tracing::debug!(round = brief.round, attempt, %unfit, "a question was thrown back");
+                attempt += 1;
+                voice.anew();
+            }
+        }
+    }
+    let subject = low_half(seeds::derive(
+        brief.seed,
+        brief.round,
+        Draw::Subject,
+        attempt,
+    ));
+    Ok(judge::bank_question(subject, &brief.earlier).to_owned())
+}
+
+fn first_line(text: &str) -> &str {
+    text.trim_start().lines().next().unwrap_or_default()
+}
+
+fn low_half(seed: u64) -> u32 {
+    (seed & u64::from(u32::MAX)) as u32
+}
+
+fn sampling(draft: &Draft, seed: u64) -> Sampling {
+    Sampling {
+        stop: draft.stop.clone(),
+        max_tokens: draft.max_tokens,
+        seed,
+        ..Sampling::default()
+    }
+}
+
+async fn verdict(
+    brief: &VerdictBrief,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<Verdict, TurnError> {
+    if backend.can_weigh() {
+        measured(brief, backend, voice).await
+    } else {
+        stated(brief, backend, voice).await
+    }
+}
+
+/// By weighing and scoring; the reasons come last.
+async fn measured(
+    brief: &VerdictBrief,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<Verdict, TurnError> {
+    let readings = try_join(
+        weigh(brief, Order::AFirst, backend, voice),
+        weigh(brief, Order::BFirst, backend, voice),
+    );
+    let surprises = try_join(
+        surprise(&brief.exchange.question, &brief.exchange.a, backend, voice),
+        surprise(&brief.exchange.question, &brief.exchange.b, backend, voice),
+    );
+    let ((a_first, b_first), (surprise_a, surprise_b)) = try_join(readings, surprises).await?;
+    let reading = Reading::weighed(a_first, b_first);
+    let grounds = evidence::grounds(reading, surprise_a, surprise_b);
+    let belief = believe(brief, &grounds);
+    let opinion = Opinion {
+        decision: belief.decision(),
+        confidence: belief.confidence(),
+    };
+    let draft = judge::reasoning(brief.kind, &brief.exchange, opinion);
+    let schema = Constraint::JsonSchema(judge::reasoning_schema(opinion));
+    let live = |text: &str| brief.watched.then(|| judge::reasoning_so_far(text));
+    let reasoning = tries(brief, 0, &|| voice.anew(), async |seed| {
+        let sampling = Sampling {
+            temperature: 0.7,
+            top_p: 0.9,
+            ..sampling(&draft, seed)
+        };
+        let text = write(backend, &draft, &sampling, Some(&schema), voice, &live).await?;
+        Ok(judge::parse_reasoning(&text).map_err(|error| error.to_string()))
+    })
+    .await?;
+    Ok(belief.verdict(reasoning, grounds))
+}
+
+fn believe(brief: &VerdictBrief, grounds: &Grounds) -> evidence::Belief {
+    let rounds: Vec<&Grounds> = brief.grounds.iter().chain([grounds]).collect();
+    evidence::combine(&rounds)
+}
+
+/// Log-probabilities that the first and the second read is human.
+async fn weigh(
+    brief: &VerdictBrief,
+    order: Order,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<[f32; 2], TurnError> {
+    let prompt = judge::weigh(brief.kind, &brief.exchange, order).prompt();
+    let options: Vec<String> = judge::OPTIONS.map(str::to_owned).into();
+    persist(backend, voice, async || {
+        let log_probs = backend.weigh(prompt.clone(), options.clone()).await?;
+        <[f32; 2]>::try_from(log_probs).map_err(|odd| {
+            GenerationError::Failed(format!("it weighed {} options, not two", odd.len()))
+        })
+    })
+    .await
+}
+
+/// How the answer looks under the model's own distribution, as a reply to the question.
+async fn surprise(
+    question: &str,
+    answer: &str,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<Option<Surprise>, TurnError> {
+    let prompt = Prompt::Chat {
+        messages: vec![Message {
+            role: Role::User,
+            content: question.to_owned(),
+        }],
+        prefill: String::new(),
+    };
+    let score = persist(backend, voice, || {
+        backend.score(prompt.clone(), answer.to_owned())
+    })
+    .await?;
+    Ok(Surprise::of(
+        &score.log_probs,
+        &score.means,
+        &score.variances,
+    ))
+}
+
+/// By filling in the form in both orders at once.
+async fn stated(
+    brief: &VerdictBrief,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<Verdict, TurnError> {
+    let (a_first, b_first) = try_join(
+        form(brief, Order::AFirst, backend, voice),
+        form(brief, Order::BFirst, backend, voice),
+    )
+    .await?;
+    let reading = Reading::stated(a_first.opinion, b_first.opinion);
+    let grounds = evidence::grounds(Some(reading), None, None);
+    let belief = believe(brief, &grounds);
+    // Reasons that argue for the other side would make no sense beside the decision.
+    let reasoning = if a_first.opinion.decision == belief.decision() {
+        a_first.reasoning
+    } else {
+        voice.anew();
+        b_first.reasoning
+    };
+    Ok(belief.verdict(reasoning, grounds))
+}
+
+async fn form(
+    brief: &VerdictBrief,
+    order: Order,
+    backend: &Backend,
+    voice: &Voice,
+) -> Result<Form, TurnError> {
+    let schema = Constraint::JsonSchema(judge::form_schema());
+    // Both are written at once and one line is shown: the form whose labels are the true
+    // seats.
+    let shown = order == Order::AFirst;
+    let first_try = if shown { 0 } else { TRIES };
+    let spoiled = || {
+        if shown {
+            voice.anew();
+        }
+    };
+    let live = |text: &str| (shown && brief.watched).then(|| judge::reasoning_so_far(text));
+    tries(brief, first_try, &spoiled, async |seed| {
+        let mut history = brief.earlier.as_slice();
+        let text = loop {
+            let draft = judge::form(brief.kind, history, &brief.exchange, order);
+            let sampling = Sampling {
+                temperature: 0.7,
+                top_p: 0.9,
+                ..sampling(&draft, seed)
+            };
+            match write(backend, &draft, &sampling, Some(&schema), voice, &live).await {
+                Err(error) if is_too_long(&error) => match forget(history) {
+                    Some(rest) => history = rest,
+                    None => return Err(error),
+                },
+                text => break text?,
+            }
+        };
+        Ok(judge::parse_form(&text, order).map_err(|error| error.to_string()))
+    })
+    .await
+}
+
+/// Runs `make` with one seed after another until what it makes can be read.
+async fn tries<T>(
+    brief: &VerdictBrief,
+    first_try: u32,
+    spoiled: &dyn Fn(),
+    make: impl AsyncFn(u64) -> Result<Result<T, String>, TurnError>,
+) -> Result<T, TurnError> {
+    let mut last = String::new();
+    for attempt in first_try..first_try + TRIES {
+        let draw = Draw::Text(Purpose::Verdict);
+        match make(seeds::derive(brief.seed, brief.round, draw, attempt)).await? {
+            Ok(made) => return Ok(made),
+            Err(problem) => {
+                tracing::debug!(
+                    round = brief.round,
+                    attempt,
+                    problem,
+                    "a verdict was thrown back"
+                );
+                last = problem;
+                spoiled();
+            }
+        }
+    }
+    Err(TurnError::Spoiled { times: TRIES, last })
+}

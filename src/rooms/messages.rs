@@ -1,0 +1,269 @@
+//! Everything that actors say to each other. No message has an answer: whoever owes one
+//! sends a message of its own, which carries what it answers.
+
+use std::sync::Arc;
+
+use actix::{Message, Recipient};
+
+use super::{
+    bot::AnswerBrief,
+    identity::SessionKey,
+    judge::{QuestionBrief, VerdictBrief},
+    pulse::{Pulse, SocketId},
+    seeds::Purpose,
+};
+use crate::{
+    generation::GenerationError,
+    play::imitation::{Command, Ending, Kind, Mode},
+    wire::browser::{Bye, RefusalCode, ToClient},
+};
+
+/// A socket as others hold it.
+#[derive(Clone)]
+pub(crate) struct Guest {
+    pub(crate) socket: SocketId,
+    pub(crate) key: SessionKey,
+    /// Bounded; who finds it full leaves word in `pulse`.
+    pub(crate) outbox: Recipient<ToSession>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+// ---- session → hall
+
+/// A socket says who it is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SignIn {
+    pub(crate) socket: SocketId,
+    pub(crate) token: Option<String>,
+    pub(crate) outbox: Recipient<ToSession>,
+    pub(crate) pulse: Arc<Pulse>,
+}
+
+/// A socket is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SignOut {
+    pub(crate) socket: SocketId,
+}
+
+/// A guest wants something of the hall. `id` is the client's.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromGuest {
+    pub(crate) socket: SocketId,
+    pub(crate) id: u32,
+    pub(crate) wish: Wish,
+}
+
+pub(crate) enum Wish {
+    Open {
+        kind: Kind,
+        mode: Mode,
+        name: String,
+    },
+    Resume {
+        room: String,
+        epoch: u32,
+        offset: u32,
+    },
+    Leave,
+}
+
+// ---- to a session
+
+/// What a session hears from hall and room.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum ToSession {
+    /// The hall knows it.
+    SignedIn(SignedIn),
+    /// It sits in a room; from now on the room is told its moves.
+    Seated {
+        moves: Recipient<FromPlayer>,
+    },
+    /// It sits nowhere any more.
+    Unseated,
+    Say(Arc<ToClient>),
+    Bye {
+        bye: Bye,
+        why: &'static str,
+    },
+}
+
+/// What a welcome needs.
+pub(crate) struct SignedIn {
+    pub(crate) token: super::identity::Token,
+    pub(crate) room: Option<String>,
+}
+
+// ---- session → room
+
+/// A player's move. `id` is the client's.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromPlayer {
+    pub(crate) socket: SocketId,
+    pub(crate) id: u32,
+    pub(crate) what: Move,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Move {
+    Answer { round: u32, text: String },
+    Stop,
+}
+
+// ---- hall → room
+
+/// Somebody sits down. The hall has made sure that the seat is theirs.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Join {
+    pub(crate) guest: Guest,
+    /// The request that this answers; none when the hall seats a guest again.
+    pub(crate) id: Option<u32>,
+    /// What the client holds of the room; none means nothing.
+    pub(crate) held: Option<Held>,
+}
+
+/// How much of a room's log a client holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) epoch: u32,
+    pub(crate) offset: u32,
+}
+
+/// Somebody gets up.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct GetUp {
+    pub(crate) socket: SocketId,
+    /// The player plays elsewhere now: this game stops.
+    pub(crate) for_good: bool,
+}
+
+/// The house closes: stop, and leave the game as the log has it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Shut;
+
+// ---- room → hall
+
+/// A room reached the end of its game.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RoomEnded {
+    pub(crate) room: String,
+    pub(crate) life: u32,
+    /// Whether it ended just now; otherwise it was found ended.
+    pub(crate) fresh: Option<Ending>,
+}
+
+/// A room's actor is no more. Sent however that came about.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RoomGone {
+    pub(crate) room: String,
+    pub(crate) life: u32,
+    pub(crate) how: Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// Nobody needs it any more.
+    Done,
+    /// It panicked, or found that its state is not the log's.
+    Unexpected,
+}
+
+// ---- room → bot and judge
+
+/// The bot's turn.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Answer {
+    pub(crate) turn: TurnId,
+    /// The first attempt that the room will listen to.
+    pub(crate) attempt: u32,
+    pub(crate) brief: AnswerBrief,
+    pub(crate) room: Recipient<FromTurn>,
+}
+
+/// The judge's turn: a question.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct AskQuestion {
+    pub(crate) turn: TurnId,
+    pub(crate) attempt: u32,
+    pub(crate) brief: QuestionBrief,
+    pub(crate) room: Recipient<FromTurn>,
+}
+
+/// The judge's turn: a verdict.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct GiveVerdict {
+    pub(crate) turn: TurnId,
+    pub(crate) attempt: u32,
+    pub(crate) brief: VerdictBrief,
+    pub(crate) room: Recipient<FromTurn>,
+}
+
+/// Lets go of the turn in hand.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LetGo;
+
+/// Names a turn of one room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TurnId {
+    pub(crate) purpose: Purpose,
+    pub(crate) round: u32,
+}
+
+// ---- bot and judge → room
+
+/// What a turn reports. A higher attempt starts the turn's text anew.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromTurn {
+    pub(crate) turn: TurnId,
+    pub(crate) attempt: u32,
+    pub(crate) says: TurnSays,
+}
+
+pub(crate) enum TurnSays {
+    /// More of the line.
+    Wrote(String),
+    /// The model is away; the turn goes on by itself when it is back.
+    Away,
+    /// The model is back.
+    Back,
+    /// The whole line, as a command to the rules.
+    Finished(Command),
+    /// It cannot be done.
+    Failed(TurnError),
+    /// Whoever had the turn is gone without a word.
+    Lost,
+}
+
+/// Why a turn was given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TurnError {
+    #[error("the model failed {times} times, at last: {last}")]
+    Generation { times: u32, last: GenerationError },
+    #[error("{times} texts were thrown back, at last because {last}")]
+    Spoiled { times: u32, last: String },
+}
+
+// ---- anybody
+
+/// A refusal of a client's request.
+pub(crate) fn refused(id: u32, code: RefusalCode, message: impl Into<String>) -> ToClient {
+    ToClient::Refused {
+        id,
+        code,
+        message: message.into(),
+    }
+}

@@ -1,1 +1,0 @@
-//! The embedded home of the store contract.

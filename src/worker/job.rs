@@ -1,0 +1,210 @@
+//! PURE: what a request becomes before it may wait: checked, in tokens, its grammar compiled.
+
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use super::{
+    admission::fits,
+    constraint::Grammars,
+    engine::{EngineInfo, Vocabulary},
+    writing::Writing,
+};
+use crate::wire::worker::{Generate, Prompt, Refusal, Sampling, Score, TextScore, Weigh};
+
+/// Stop strings of one request, and bytes of one of them.
+const MAX_STOPS: usize = 64;
+const MAX_STOP_BYTES: usize = 1024;
+
+/// What a request wants of the logits.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Generate(Box<Writing>),
+    Weigh {
+        /// First token of each option.
+        options: Vec<u32>,
+    },
+    Score {
+        /// Tokens of the text.
+        text: Vec<u32>,
+        score: TextScore,
+    },
+}
+
+/// A request that may wait for a slot.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What is fed before anything is generated; at least one token.
+    pub(crate) tokens: Vec<u32>,
+    /// First position whose logits matter.
+    pub(crate) start: usize,
+    pub(crate) work: Work,
+}
+
+/// Turns requests into jobs for one model.
+pub(crate) struct Preparer {
+    model: String,
+    context: usize,
+    vocabulary: Arc<dyn Vocabulary>,
+    grammars: Grammars,
+}
+
+impl fmt::Debug for Preparer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Preparer({})", self.model)
+    }
+}
+
+fn malformed(message: impl Into<String>) -> Refusal {
+    Refusal::Malformed {
+        message: message.into(),
+    }
+}
+
+impl Preparer {
+    pub(crate) fn new(model: &str, info: &EngineInfo, vocabulary: Arc<dyn Vocabulary>) -> Self {
+        Self {
+            model: model.to_owned(),
+            context: info.context,
+            grammars: Grammars::new(vocabulary.clone()),
+            vocabulary,
+        }
+    }
+
+    pub(crate) fn generate(&self, request: &Generate) -> Result<Job, Refusal> {
+        self.check_model(&request.model)?;
+        check_sampling(&request.sampling)?;
+        let tokens = self.encode(&request.prompt)?;
+        fits(tokens.len(), 1, self.context)?;
+        let mask = request
+            .constraint
+            .as_ref()
+            .map(|constraint| self.grammars.compile(constraint))
+            .transpose()
+            .map_err(|error| malformed(format!("the constraint cannot be used: {error}")))?;
+        let room = self.context - tokens.len();
+        let writing = Writing::new(
+            &request.sampling,
+            mask,
+            &tokens,
+            room,
+            self.vocabulary.clone(),
+        );
+        Ok(Job {
+            start: tokens.len() - 1,
+            tokens,
+            work: Work::Generate(Box::new(writing)),
+        })
+    }
+
+    pub(crate) fn weigh(&self, request: &Weigh) -> Result<Job, Refusal> {
+        self.check_model(&request.model)?;
+        if request.options.len() < 2 {
+            return Err(malformed("fewer than two options"));
+        }
+        let mut options = Vec::with_capacity(request.options.len());
+        let mut seen = HashSet::new();
+        for option in &request.options {
+            let first = *self
+                .vocabulary
+                .encode_text(option)
+                .first()
+                .ok_or_else(|| malformed("an option is empty"))?;
+            if !seen.insert(first) {
+                return Err(malformed(format!(
+                    "option {option:?} starts with the same token as one before it"
+                )));
+            }
+            options.push(first);
+        }
+        let tokens = self.encode(&request.prompt)?;
+        fits(tokens.len(), 1, self.context)?;
+        Ok(Job {
+            start: tokens.len() - 1,
+            tokens,
+            work: Work::Weigh { options },
+        })
+    }
+
+    pub(crate) fn score(&self, request: &Score) -> Result<Job, Refusal> {
+        self.check_model(&request.model)?;
+        let mut tokens = self.encode(&request.prompt)?;
+        let text = self.vocabulary.encode_text(&request.text);
+        let (_, fed) = text
+            .split_last()
+            .ok_or_else(|| malformed("the text is empty"))?;
+        fits(tokens.len(), text.len(), self.context)?;
+        let start = tokens.len() - 1;
+        // Nothing is asked about what follows the last token.
+        tokens.extend_from_slice(fed);
+        Ok(Job {
+            tokens,
+            start,
+            work: Work::Score {
+                text,
+                score: TextScore::default(),
+            },
+        })
+    }
+
+    fn check_model(&self, model: &str) -> Result<(), Refusal> {
+        if model == self.model {
+            Ok(())
+        } else {
+            Err(Refusal::UnknownModel {
+                model: model.to_owned(),
+            })
+        }
+    }
+
+    fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, Refusal> {
+        let tokens = match prompt {
+            Prompt::Chat { messages, prefill } => self
+                .vocabulary
+                .encode_chat(messages, prefill)
+                .map_err(|error| malformed(error.to_string()))?,
+            Prompt::Text(text) => self.vocabulary.encode_text(text),
+        };
+        if tokens.is_empty() {
+            return Err(malformed("the prompt is empty"));
+        }
+        Ok(tokens)
+    }
+}
+
+fn check_sampling(sampling: &Sampling) -> Result<(), Refusal> {
+    let wrong = |name: &str, value: f32| Err(malformed(format!("{name} cannot be {value}")));
+    if !(sampling.temperature.is_finite() && sampling.temperature >= 0.0) {
+        return wrong("temperature", sampling.temperature);
+    }
+    if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+        return wrong("top_p", sampling.top_p);
+    }
+    if !(0.0..=1.0).contains(&sampling.min_p) {
+        return wrong("min_p", sampling.min_p);
+    }
+    if !(sampling.repetition_penalty.is_finite() && sampling.repetition_penalty > 0.0) {
+        return wrong("repetition_penalty", sampling.repetition_penalty);
+    }
+    if !sampling.frequency_penalty.is_finite() {
+        return wrong("frequency_penalty", sampling.frequency_penalty);
+    }
+    if !sampling.presence_penalty.is_finite() {
+        return wrong("presence_penalty", sampling.presence_penalty);
+    }
+    if sampling.max_tokens == 0 {
+        return Err(malformed("max_tokens is 0"));
+    }
+    if sampling.stop.len() > MAX_STOPS {
+        return Err(malformed(format!("more than {MAX_STOPS} stop strings")));
+    }
+    if let Some(stop) = sampling
+        .stop
+        .iter()
+        .find(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
+    {
+        return Err(malformed(format!(
+            "a stop string of {} bytes; 1 to {MAX_STOP_BYTES} are possible",
+            stop.len()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,529 @@
+//! The promises of the store contract as laws, for every home that keeps it, and what the
+//! embedded home promises besides.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use parlour::store::{
+    Expired, Record, SessionRecord, Snapshot, Store, StoreError,
+    sqlite::{Options, SqliteStore},
+};
+
+/// A home under test: opened anew it must find what was stored before.
+trait Home {
+    type Store: Store;
+    fn open(&self) -> Self::Store;
+}
+
+struct SqliteHome(tempfile::TempDir);
+
+impl SqliteHome {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("inner").join("parlour.db")
+    }
+}
+
+impl Home for SqliteHome {
+    type Store = SqliteStore;
+
+    fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.file()).expect("the store opens")
+    }
+}
+
+fn bodies(of: impl IntoIterator<Item = u32>) -> Vec<String> {
+    of.into_iter().map(|n| format!("{{\"n\":{n}}}")).collect()
+}
+
+fn told(records: &[Record]) -> Vec<String> {
+    records.iter().map(|record| record.body.clone()).collect()
+}
+
+mod laws {
+    use super::*;
+
+    pub async fn a_log_is_read_as_it_was_written(home: &impl Home) {
+        let store = home.open();
+        let epoch = store.create("r", 1).await.expect("created");
+        assert_eq!(store.append("r", 0, 5, bodies(0..2)).await, Ok(2));
+        assert_eq!(store.append("r", 2, 6, bodies(2..3)).await, Ok(3));
+        let log = store.read("r", 0).await.expect("read");
+        assert_eq!((log.epoch, log.next), (epoch, 3));
+        assert_eq!(told(&log.records), bodies(0..3));
+        let places: Vec<_> = log.records.iter().map(|r| (r.offset, r.at)).collect();
+        assert_eq!(places, [(0, 5), (1, 5), (2, 6)]);
+        let tail = store.read("r", 2).await.expect("read");
+        assert_eq!(told(&tail.records), bodies(2..3));
+        for past in [3, 4, u32::MAX] {
+            let nothing = store.read("r", past).await.expect("read");
+            assert_eq!((nothing.records.len(), nothing.next), (0, 3));
+        }
+    }
+
+    pub async fn what_was_stored_survives_a_reopening(home: &impl Home) {
+        let session = session("k", 100);
+        let snapshot = Snapshot {
+            offset: 2,
+            body: "{}".into(),
+        };
+        let epoch = {
+            let store = home.open();
+            let epoch = store.create("r", 1).await.expect("created");
+            store.append("r", 0, 5, bodies(0..4)).await.expect("stored");
+            store.put_snapshot("r", &snapshot).await.expect("kept");
+            store.put_session(&session).await.expect("kept");
+            epoch
+        };
+        let store = home.open();
+        let log = store.read("r", 0).await.expect("read");
+        assert_eq!((log.epoch, told(&log.records)), (epoch, bodies(0..4)));
+        assert_eq!(store.snapshot("r").await, Ok(Some(snapshot)));
+        assert_eq!(store.session("k", 99).await, Ok(Some(session)));
+        assert_eq!(store.open_rooms().await, Ok(vec!["r".to_owned()]));
+    }
+
+    pub async fn an_append_at_a_wrong_offset_changes_nothing(home: &impl Home) {
+        let store = home.open();
+        store.create("r", 1).await.expect("created");
+        store.append("r", 0, 5, bodies(0..2)).await.expect("stored");
+        let before = store.read("r", 0).await.expect("read");
+        for expected in [0, 1, 3, u32::MAX] {
+            assert_eq!(
+                store.append("r", expected, 6, bodies(7..9)).await,
+                Err(StoreError::Conflict {
+                    room: "r".into(),
+                    expected,
+                    actual: 2
+                })
+            );
+        }
+        assert_eq!(store.read("r", 0).await, Ok(before));
+    }
+
+    pub async fn two_handles_conflict_properly(home: &impl Home) {
+        let (one, two) = (home.open(), home.open());
+        one.create("r", 1).await.expect("created");
+        assert_eq!(
+            two.create("r", 2).await,
+            Err(StoreError::RoomExists("r".into()))
+        );
+        assert_eq!(one.append("r", 0, 5, bodies(0..1)).await, Ok(1));
+        let conflict = two.append("r", 0, 5, bodies(9..10)).await;
+        assert!(matches!(
+            conflict,
+            Err(StoreError::Conflict { actual: 1, .. })
+        ));
+        assert_eq!(two.append("r", 1, 5, bodies(1..2)).await, Ok(2));
+        let log = one.read("r", 0).await.expect("read");
+        assert_eq!(told(&log.records), bodies(0..2));
+    }
+
+    /// Sixteen writers on two handles race for every offset.
+    pub async fn of_many_writers_exactly_one_wins_each_offset(home: &impl Home) {
+        let handles = [home.open(), home.open()];
+        handles[0].create("r", 1).await.expect("created");
+        let writers: Vec<_> = (0..16u32)
+            .map(|writer| {
+                let store = handles[writer as usize % 2].clone();
+                tokio::spawn(async move {
+                    let (mut won, mut next) = (Vec::new(), 0);
+                    while won.len() < 5 {
+                        match store.append("r", next, 5, bodies([writer])).await {
+                            Ok(after) => {
+                                won.push(next);
+                                next = after;
+                            }
+                            Err(StoreError::Conflict { actual, .. }) => next = actual,
+                            Err(other) => panic!("{other}"),
+                        }
+                    }
+                    won
+                })
+            })
+            .collect();
+        let mut all = BTreeSet::new();
+        for (writer, task) in writers.into_iter().enumerate() {
+            let won = task.await.expect("the writer ends");
+            let log = handles[0].read("r", 0).await.expect("read");
+            for offset in won {
+                assert!(all.insert(offset), "offset {offset} was won twice");
+                let body = &log.records[offset as usize].body;
+                assert_eq!(Some(body), bodies([writer as u32]).first());
+            }
+        }
+        assert!(all.iter().copied().eq(0..80));
+    }
+
+    pub async fn many_rooms_at_once_keep_their_logs_apart(home: &impl Home) {
+        let store = home.open();
+        let tasks: Vec<_> = (0..20u32)
+            .map(|room| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let name = format!("room {room}");
+                    store.create(&name, 1).await.expect("created");
+                    for n in 0..10 {
+                        let body = bodies([room * 100 + n]);
+                        assert_eq!(store.append(&name, n, 5, body).await, Ok(n + 1));
+                    }
+                    let log = store.read(&name, 0).await.expect("read");
+                    assert_eq!(told(&log.records), bodies((0..10).map(|n| room * 100 + n)));
+                    log.epoch
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("the room's task ends");
+        }
+        assert_eq!(store.open_rooms().await.expect("listed").len(), 20);
+    }
+
+    pub async fn a_room_that_is_not_there_is_named(home: &impl Home) {
+        let store = home.open();
+        let none = || StoreError::NoSuchRoom("x".into());
+        let snapshot = Snapshot {
+            offset: 0,
+            body: String::new(),
+        };
+        assert_eq!(store.append("x", 0, 1, bodies(0..1)).await, Err(none()));
+        assert_eq!(store.read("x", 0).await, Err(none()));
+        assert_eq!(store.snapshot("x").await, Err(none()));
+        assert_eq!(store.put_snapshot("x", &snapshot).await, Err(none()));
+        assert_eq!(store.close("x", 1).await, Err(none()));
+        assert_eq!(store.open_rooms().await, Ok(vec![]));
+    }
+
+    pub async fn a_snapshot_never_goes_back_nor_runs_ahead(home: &impl Home) {
+        let store = home.open();
+        let at = |offset: u32| Snapshot {
+            offset,
+            body: offset.to_string(),
+        };
+        store.create("r", 1).await.expect("created");
+        assert_eq!(store.snapshot("r").await, Ok(None));
+        store.append("r", 0, 5, bodies(0..3)).await.expect("stored");
+        assert_eq!(
+            store.put_snapshot("r", &at(4)).await,
+            Err(StoreError::Conflict {
+                room: "r".into(),
+                expected: 4,
+                actual: 3
+            })
+        );
+        for (put, kept) in [(2, 2), (1, 2), (3, 3)] {
+            store.put_snapshot("r", &at(put)).await.expect("lawful");
+            assert_eq!(store.snapshot("r").await, Ok(Some(at(kept))));
+        }
+        let log = store.read("r", 0).await.expect("read");
+        assert_eq!(told(&log.records), bodies(0..3), "the log stays whole");
+    }
+
+    pub async fn a_closed_room_is_not_listed_and_can_be_read(home: &impl Home) {
+        let store = home.open();
+        for room in ["one", "two"] {
+            store.create(room, 1).await.expect("created");
+        }
+        assert_eq!(store.open_rooms().await.expect("listed"), ["one", "two"]);
+        store.close("one", 50).await.expect("closed");
+        store.close("one", 90).await.expect("closed again");
+        assert_eq!(store.open_rooms().await.expect("listed"), ["two"]);
+        assert!(store.read("one", 0).await.is_ok());
+        // Had closing again moved the time, the room would still be kept.
+        assert_eq!(store.expire(0, 60).await.map(|gone| gone.rooms), Ok(1));
+    }
+
+    pub async fn only_what_is_due_expires(home: &impl Home) {
+        let store = home.open();
+        let mut epochs = Vec::new();
+        for (room, closed) in [("old", Some(10)), ("new", Some(20)), ("open", None)] {
+            epochs.push(store.create(room, 1).await.expect("created"));
+            store
+                .append(room, 0, 5, bodies(0..2))
+                .await
+                .expect("stored");
+            if let Some(at) = closed {
+                store.close(room, at).await.expect("closed");
+            }
+        }
+        for (key, expires_at) in [("soon", 100), ("late", 101)] {
+            store
+                .put_session(&session(key, expires_at))
+                .await
+                .expect("kept");
+        }
+        assert_eq!(
+            store.expire(100, 20).await,
+            Ok(Expired {
+                sessions: 1,
+                rooms: 1
+            })
+        );
+        assert_eq!(
+            store.read("old", 0).await,
+            Err(StoreError::NoSuchRoom("old".into()))
+        );
+        assert!(store.read("new", 0).await.is_ok());
+        assert!(store.read("open", 0).await.is_ok());
+        assert_eq!(store.session("soon", 0).await, Ok(None));
+        assert!(store.session("late", 0).await.expect("read").is_some());
+        let again = store.create("old", 200).await.expect("the name is free");
+        assert!(!epochs.contains(&again), "offsets mean something else now");
+        let log = store.read("old", 0).await.expect("read");
+        assert_eq!((log.records.len(), log.next), (0, 0));
+    }
+
+    pub async fn a_session_is_known_until_it_expires_and_can_change(home: &impl Home) {
+        let store = home.open();
+        assert_eq!(store.session("k", 0).await, Ok(None));
+        let mut kept = session("k", 100);
+        store.put_session(&kept).await.expect("kept");
+        kept.room = None;
+        kept.name = "another".into();
+        kept.expires_at = 200;
+        store.put_session(&kept).await.expect("kept");
+        assert_eq!(store.session("k", 199).await, Ok(Some(kept)));
+        assert_eq!(store.session("k", 200).await, Ok(None));
+        assert_eq!(store.session("K", 0).await, Ok(None));
+    }
+
+    pub async fn text_comes_back_byte_for_byte(home: &impl Home) {
+        let store = home.open();
+        store.create("комната '; --", 1).await.expect("created");
+        let texts = vec![
+            String::new(),
+            "nul \0, quote \", \u{10FFFF} 🎭 \r\n".to_owned(),
+            "x".repeat(1 << 20),
+        ];
+        store
+            .append("комната '; --", 0, u64::MAX >> 1, texts.clone())
+            .await
+            .expect("stored");
+        let log = store.read("комната '; --", 0).await.expect("read");
+        assert_eq!(told(&log.records), texts);
+        assert_eq!(log.records[0].at, u64::MAX >> 1);
+    }
+
+    pub async fn a_healthy_store_says_so(home: &impl Home) {
+        let store = home.open();
+        for _ in 0..3 {
+            assert_eq!(store.probe().await, Ok(()));
+        }
+    }
+
+    fn session(key: &str, expires_at: u64) -> SessionRecord {
+        SessionRecord {
+            key: key.into(),
+            name: "Ada".into(),
+            room: Some("r".into()),
+            expires_at,
+        }
+    }
+}
+
+/// Every law, for one home.
+macro_rules! keeps_the_contract {
+    ($home:expr; $($law:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $law() {
+                laws::$law(&$home).await;
+            }
+        )*
+    };
+}
+
+mod sqlite {
+    use super::*;
+
+    keeps_the_contract!(SqliteHome::new();
+        a_log_is_read_as_it_was_written,
+        what_was_stored_survives_a_reopening,
+        an_append_at_a_wrong_offset_changes_nothing,
+        two_handles_conflict_properly,
+        of_many_writers_exactly_one_wins_each_offset,
+        many_rooms_at_once_keep_their_logs_apart,
+        a_room_that_is_not_there_is_named,
+        a_snapshot_never_goes_back_nor_runs_ahead,
+        a_closed_room_is_not_listed_and_can_be_read,
+        only_what_is_due_expires,
+        a_session_is_known_until_it_expires_and_can_change,
+        text_comes_back_byte_for_byte,
+        a_healthy_store_says_so,
+    );
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_error_and_loses_nothing_stored() {
+        let home = SqliteHome::new();
+        let cramped = Options {
+            max_pages: Some(40),
+        };
+        let store = SqliteStore::open_with(&home.file(), cramped).expect("the store opens");
+        store.create("r", 1).await.expect("created");
+        let body = "x".repeat(3000);
+        let mut stored = 0;
+        let error = loop {
+            match store.append("r", stored, 5, vec![body.clone()]).await {
+                Ok(next) => stored = next,
+                Err(error) => break error,
+            }
+            assert!(stored < 1000, "the limit does not hold");
+        };
+        assert!(
+            matches!(&error, StoreError::Failed(why) if why.contains("full")),
+            "{error}"
+        );
+        assert!(stored > 0);
+        // All or nothing: the first of the two would fit if the second did not count.
+        let two = vec!["small".to_owned(), "y".repeat(1 << 20)];
+        assert!(store.append("r", stored, 5, two).await.is_err());
+        let log = store
+            .read("r", 0)
+            .await
+            .expect("what is stored can be read");
+        assert_eq!(log.next, stored);
+        assert!(log.records.iter().all(|record| record.body == body));
+
+        drop(store);
+        let roomy = home.open();
+        assert_eq!(roomy.read("r", 0).await, Ok(log));
+        let more = roomy.append("r", stored, 5, vec![body]).await;
+        assert_eq!(more, Ok(stored + 1), "with room again the log goes on");
+    }
+
+    #[tokio::test]
+    async fn one_append_that_cannot_be_stored_does_not_take_its_neighbours_along() {
+        let home = SqliteHome::new();
+        let cramped = Options {
+            max_pages: Some(60),
+        };
+        let store = SqliteStore::open_with(&home.file(), cramped).expect("the store opens");
+        for room in ["big", "a", "b"] {
+            store.create(room, 1).await.expect("created");
+        }
+        // Polled together, the three wait in the queue side by side.
+        let (big, a, b) = tokio::join!(
+            store.append("big", 0, 5, vec!["y".repeat(1 << 20)]),
+            store.append("a", 0, 5, bodies(0..1)),
+            store.append("b", 0, 5, bodies(0..1)),
+        );
+        assert!(matches!(big, Err(StoreError::Failed(_))));
+        assert_eq!((a, b), (Ok(1), Ok(1)));
+        assert_eq!(store.read("big", 0).await.map(|log| log.next), Ok(0));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn nobody_else_can_read_the_files() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let home = SqliteHome::new();
+        let file = home.file();
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("created");
+        std::fs::write(&file, "").expect("written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("set");
+        let store = home.open();
+        store.create("r", 1).await.expect("created");
+        let beside = std::fs::read_dir(file.parent().expect("a folder")).expect("listed");
+        let mut seen = 0;
+        for entry in beside {
+            let entry = entry.expect("an entry");
+            let mode = entry.metadata().expect("its kind").permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?}", entry.file_name());
+            seen += 1;
+        }
+        assert!(seen >= 2, "the log of WAL mode lies beside the file");
+    }
+
+    #[test]
+    fn a_file_that_is_no_store_is_refused() {
+        let home = SqliteHome::new();
+        let file = home.0.path().join("parlour.db");
+        std::fs::write(
+            &file,
+            "not a database, but long enough to have a header".repeat(9),
+        )
+        .expect("written");
+        assert!(matches!(
+            SqliteStore::open(&file),
+            Err(StoreError::Failed(_))
+        ));
+    }
+
+    #[test]
+    fn a_file_of_a_newer_program_is_refused() {
+        let home = SqliteHome::new();
+        drop(home.open());
+        let raw = rusqlite::Connection::open(home.file()).expect("opened");
+        raw.pragma_update(None, "user_version", 999).expect("set");
+        let refused = SqliteStore::open(&home.file()).expect_err("refused");
+        assert!(refused.to_string().contains("newer"), "{refused}");
+    }
+
+    const CHILD_FILE: &str = "PARLOUR_TEST_CHILD_STORE";
+
+    /// Not a law: the child of the test below, which appends until it is killed and says
+    /// each offset once it was acknowledged.
+    #[tokio::test]
+    async fn child_that_appends_until_it_is_killed() {
+        let Some(file) = std::env::var_os(CHILD_FILE) else {
+            return;
+        };
+        let store = SqliteStore::open(Path::new(&file)).expect("the store opens");
+        store.create("r", 1).await.expect("created");
+        for n in 0.. {
+            let next = store.append("r", n, 5, bodies([n])).await.expect("stored");
+            println!("acknowledged {next}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_killed_process_loses_no_acknowledged_event() {
+        let home = SqliteHome::new();
+        for enough in [1, 40, 200] {
+            let file = home.0.path().join(format!("{enough}.db"));
+            let mut child = Command::new(std::env::current_exe().expect("this test"))
+                .args(["--exact", "sqlite::child_that_appends_until_it_is_killed"])
+                .arg("--nocapture")
+                .env(CHILD_FILE, &file)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the child starts");
+            let mut acknowledged = 0;
+            let mut killed = false;
+            // After the kill, what the child had said is still in the pipe.
+            for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
+                let line = line.expect("text");
+                // The harness writes "test name ... " before the first line of the child.
+                let Some((_, next)) = line.split_once("acknowledged ") else {
+                    continue;
+                };
+                // The last line may be cut short; a shorter number asks for less.
+                acknowledged = next.parse().unwrap_or(acknowledged).max(acknowledged);
+                if acknowledged >= enough && !killed {
+                    child.kill().expect("killed");
+                    killed = true;
+                }
+            }
+            assert!(killed, "the child ended by itself");
+            child.wait().expect("reaped");
+            let store = SqliteStore::open(&file).expect("the store opens");
+            let log = store.read("r", 0).await.expect("read");
+            assert!(
+                log.next >= acknowledged,
+                "{acknowledged} were acknowledged, {} are there",
+                log.next
+            );
+            assert_eq!(told(&log.records), bodies(0..log.next));
+            assert!(store.append("r", log.next, 6, bodies(0..1)).await.is_ok());
+        }
+    }
+}
