@@ -225,11 +225,12 @@ class Parlour {
     if (this.openRoom === room.room) this.openRoom = null;
   }
 
+  /** Says what is new, whole line by whole line; not what a newcomer finds on the table. */
   #announce(before: Room | null, after: Room, message: ToClient): void {
-    if (message.type === 'event') {
-      const stamped = after.events[message.offset];
-      const isNew = (before?.events.length ?? 0) <= message.offset;
-      const event = isNew ? stamped?.event : null;
+    const stayed = before?.room === after.room && before.epoch === after.epoch;
+    if (stayed && message.type === 'joined') this.#say(t.play.back);
+    const fresh = stayed ? after.events.slice(before.events.length) : [];
+    for (const { event } of fresh) {
       if (event?.type === 'asked') this.#say(t.say.question(event.text));
       if (event?.type === 'answered' && event.seat !== after.seat) {
         this.#say(t.say.answer(event.seat, event.text));
@@ -250,7 +251,7 @@ class Parlour {
 
   #say(text: string): void {
     this.#nextSaid += 1;
-    this.said = [...this.said, { id: this.#nextSaid, text }].slice(-4);
+    this.said = [...this.said, { id: this.#nextSaid, text }].slice(-6);
   }
 }
 
