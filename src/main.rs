@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use parlour::{
     bench::{self, BenchCommand},
     config::{self, LogSettings, ModelSettings, ServeSettings},
-    gateway,
+    gateway::web,
     models::cli::{self as model_cli, ModelCommand},
     worker,
 };
@@ -24,8 +24,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the page, the sockets and the games
-    Serve(ServeSettings),
-    /// The generation process; `serve` starts it by itself
+    Serve(Box<ServeSettings>),
+    /// The generation process; `serve` starts it by itself. Ends when its standard input closes
     Worker(worker::Options),
     /// Look at, fetch, import and check models
     Model {
@@ -56,9 +56,12 @@ fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     cli.log.start()?;
     match cli.command {
-        Command::Serve(settings) => gateway::web::serve(settings)?,
+        Command::Serve(settings) => {
+            web::fetch_what_is_missing(&settings)?;
+            actix_web::rt::System::new().block_on(web::serve(*settings))?;
+        }
         Command::Worker(options) => worker::run(options)?,
-        Command::Model { settings, command } => model_cli::run(command, &settings)?,
+        Command::Model { settings, command } => model_cli::run(&command, &settings)?,
         Command::Bench { command } => bench::run(command)?,
     }
     Ok(())

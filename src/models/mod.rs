@@ -6,9 +6,12 @@ pub mod download;
 pub mod gguf;
 pub mod import;
 pub(crate) mod lock;
+mod prepare;
 pub mod runtime;
 pub(crate) mod template;
 pub(crate) mod tokenizer;
+
+pub use self::prepare::{Prepared, prepare};
 
 use std::path::{Path, PathBuf};
 
