@@ -1,5 +1,4 @@
-import '@fontsource-variable/eb-garamond/index.css';
-import '@fontsource-variable/eb-garamond/wght-italic.css';
+import './fonts.css';
 import './style.css';
 
 import { mount } from 'svelte';

@@ -11,6 +11,10 @@ import type { ToClient } from './wire/ToClient';
 
 const SESSION = 'parlour.session';
 
+/** Refusals that will not change by asking again. */
+const FOR_GOOD: ReadonlySet<RefusalCode> = new Set(['malformed', 'no_such_room', 'not_yours']);
+const RESUME_AGAIN_MS = 2000;
+
 /** An answer that was sent and has not come back as an event yet. */
 interface Sending {
   room: string;
@@ -63,7 +67,9 @@ class Parlour {
     this.#connection.onstatus = (status) => (this.status = status);
     this.#connection.onmessage = (message) => this.#hear(message);
     this.#connection.onresumed = (reply) => {
-      if (reply.is === 'refused') this.refused = reply.code;
+      if (reply.is !== 'refused') return;
+      if (FOR_GOOD.has(reply.code)) this.refused = reply.code;
+      else setTimeout(() => this.#resume(), RESUME_AGAIN_MS);
     };
     this.#connection.position = () => {
       if (!this.#wanted) return null;
@@ -120,7 +126,9 @@ class Parlour {
     this.room = null;
     this.#wanted = null;
     const joined = new Promise<string>((resolve) => (this.#onJoined = resolve));
-    const reply = await this.#connection.request({ type: 'open', ...choices });
+    const { kind, mode } = choices;
+    const name = [...choices.name.trim()].slice(0, this.limits?.name ?? 0).join('');
+    const reply = await this.#connection.request({ type: 'open', kind, mode, name });
     const room = this.#ok(reply) ? await joined : null;
     this.opening = false;
     return room;
@@ -217,11 +225,12 @@ class Parlour {
     if (this.openRoom === room.room) this.openRoom = null;
   }
 
+  /** Says what is new, whole line by whole line; not what a newcomer finds on the table. */
   #announce(before: Room | null, after: Room, message: ToClient): void {
-    if (message.type === 'event') {
-      const stamped = after.events[message.offset];
-      const isNew = (before?.events.length ?? 0) <= message.offset;
-      const event = isNew ? stamped?.event : null;
+    const stayed = before?.room === after.room && before.epoch === after.epoch;
+    if (stayed && message.type === 'joined') this.#say(t.play.back);
+    const fresh = stayed ? after.events.slice(before.events.length) : [];
+    for (const { event } of fresh) {
       if (event?.type === 'asked') this.#say(t.say.question(event.text));
       if (event?.type === 'answered' && event.seat !== after.seat) {
         this.#say(t.say.answer(event.seat, event.text));
@@ -242,7 +251,7 @@ class Parlour {
 
   #say(text: string): void {
     this.#nextSaid += 1;
-    this.said = [...this.said, { id: this.#nextSaid, text }].slice(-4);
+    this.said = [...this.said, { id: this.#nextSaid, text }].slice(-6);
   }
 }
 

@@ -149,6 +149,7 @@ const en = {
   },
   verdict: {
     heading: 'The verdict',
+    noVerdict: 'The end of the game',
     direct: {
       player: 'You were believed',
       bot: 'The machine was believed',

@@ -171,8 +171,8 @@ where
     }
 }
 
-/// The text of one draft, prefill included. A text that is lost half-way is written anew
-/// with the same seed.
+/// The text of one draft, with its prefill where the back end can go on with one. A text
+/// that is lost half-way is written anew with the same seed.
 ///
 /// `live` says which part of the text so far may be shown already; nothing is taken back
 /// unless the text starts anew.
@@ -184,6 +184,11 @@ pub(crate) async fn write(
     voice: &Voice,
     live: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, TurnError> {
+    let mut draft = draft.clone();
+    if let Backend::Remote(_) = backend {
+        // The protocol of others has no place for a reply that is begun already.
+        draft.prefill.clear();
+    }
     let mut patience = Patience::default();
     loop {
         let mut stream = backend.generate(draft.prompt(), sampling.clone(), constraint.cloned());

@@ -6,41 +6,41 @@
  * PARLOUR_TEST_URL   a server that is already running; without it one is started
  * PARLOUR_CHROMIUM   the browser; /usr/bin/chromium without it
  */
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 
-import { defineConfig } from "@playwright/test";
+import { defineConfig } from '@playwright/test';
 
-const given = process.env["PARLOUR_TEST_URL"];
-const started = "127.0.0.1:18080";
-const root = resolve(import.meta.dirname, "../..");
+const given = process.env['PARLOUR_TEST_URL'];
+const started = '127.0.0.1:18080';
+const root = resolve(__dirname, '../..');
 const MINUTE = 60_000;
 
 export default defineConfig({
-  testDir: ".",
-  outputDir: join(root, "test-results/browser"),
+  testDir: '.',
+  outputDir: join(root, 'test-results/browser'),
   // One model serves all: games side by side would only wait for each other.
   workers: 1,
   timeout: 10 * MINUTE,
   expect: { timeout: 2 * MINUTE },
   forbidOnly: true,
-  reporter: [["list"]],
+  reporter: [['list']],
   use: {
     baseURL: given ?? `http://${started}`,
     viewport: { width: 1280, height: 800 },
-    trace: "retain-on-failure",
+    trace: 'retain-on-failure',
     launchOptions: {
-      executablePath: process.env["PARLOUR_CHROMIUM"] ?? "/usr/bin/chromium",
+      executablePath: process.env['PARLOUR_CHROMIUM'] ?? '/usr/bin/chromium',
       args: [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
       ],
     },
   },
@@ -48,15 +48,15 @@ export default defineConfig({
     ? {}
     : {
         webServer: {
-          command: "target/debug/parlour serve",
+          command: 'target/debug/parlour serve',
           cwd: root,
           url: `http://${started}/`,
           timeout: 2 * MINUTE,
-          stdout: "pipe" as const,
+          stdout: 'pipe' as const,
           env: {
             PARLOUR_BIND: started,
-            PARLOUR_DATA: mkdtempSync(join(tmpdir(), "parlour-browser-")),
-            PARLOUR_TYPING: "0",
+            PARLOUR_DATA: mkdtempSync(join(tmpdir(), 'parlour-browser-')),
+            PARLOUR_TYPING: '0',
           },
         },
       }),

@@ -1,0 +1,9 @@
+//! The whole server from outside: its program, its sockets, its store. One binary, so that
+//! it is linked once.
+
+mod blind;
+mod game;
+mod hostile_client;
+mod reconnect;
+mod slow_client;
+mod support;

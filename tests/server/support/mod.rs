@@ -1,0 +1,8 @@
+//! A real server as a child process, clients of its protocol, and other people's models
+//! that say what a test tells them to. Nothing here waits for time to pass: every wait is
+//! for a message.
+
+pub mod client;
+pub mod house;
+pub mod models;
+pub mod standin;
