@@ -35,7 +35,13 @@ enum Act {
 /// A hub that goes through its acts, one per request, and remembers the requests' ranges.
 struct Hub {
     address: String,
-    requests: Arc<Mutex<Vec<(String, Option<usize>)>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+struct Request {
+    path: String,
+    /// First byte of the range that was asked for.
+    start: Option<usize>,
 }
 
 impl Hub {
@@ -48,8 +54,9 @@ impl Hub {
             let mut acts = acts.into_iter();
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let (path, start) = read_request(&stream);
-                seen.lock().unwrap().push((path, start));
+                let request = read_request(&stream);
+                let start = request.start;
+                seen.lock().unwrap().push(request);
                 let act = acts.next().unwrap_or(Act::Status("410 Gone"));
                 // A client that hangs up is the client's affair.
                 let _ = answer(&mut stream, &content, start, act);
@@ -60,11 +67,11 @@ impl Hub {
 
     fn ranges(&self) -> Vec<Option<usize>> {
         let requests = self.requests.lock().unwrap();
-        requests.iter().map(|(_, start)| *start).collect()
+        requests.iter().map(|request| request.start).collect()
     }
 }
 
-fn read_request(stream: &TcpStream) -> (String, Option<usize>) {
+fn read_request(stream: &TcpStream) -> Request {
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     let path = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
     let mut start = None;
@@ -73,7 +80,7 @@ fn read_request(stream: &TcpStream) -> (String, Option<usize>) {
             start = Some(range.trim_end_matches('-').parse().unwrap());
         }
     }
-    (path, start)
+    Request { path, start }
 }
 
 fn answer(
@@ -195,7 +202,7 @@ fn a_cut_download_goes_on_where_it_stopped() {
     assert_eq!(left(folder.path()), ["tiny.gguf", "tiny.gguf.verified"]);
     assert_eq!(hub.ranges(), [None, Some(100_000), Some(150_000)]);
     let requests = hub.requests.lock().unwrap();
-    assert_eq!(requests[0].0, "/someone/tiny/resolve/main/tiny.gguf");
+    assert_eq!(requests[0].path, "/someone/tiny/resolve/main/tiny.gguf");
 }
 
 #[test]
@@ -234,7 +241,7 @@ fn where_the_catalogue_has_no_checksum_the_hubs_own_is_held_to() {
     let hub = Hub::start(content(), acts);
     let installed = ensure(folder.path(), &hub, None).unwrap();
     assert_eq!(installed.sha256, SHA256);
-    assert_eq!(hub.requests.lock().unwrap()[1].0, "/elsewhere");
+    assert_eq!(hub.requests.lock().unwrap()[1].path, "/elsewhere");
 
     let folder = tempfile::tempdir().unwrap();
     let acts = vec![Act::RedirectStating(SHA256), Act::Garble];
