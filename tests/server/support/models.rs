@@ -21,7 +21,7 @@ pub fn judge(request: &Value) -> String {
     if request.get("response_format").is_some() {
         json!({
             "reasoning": format!("One of them sounds {REASON} tidy to me, the other one less so."),
-            "decision": "first",
+            "decision": "one",
             "confidence": 55,
         })
         .to_string()
