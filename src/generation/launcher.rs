@@ -198,6 +198,8 @@ impl Launcher {
         self.facts
             .pid
             .store(child.id().unwrap_or(0), Ordering::Relaxed);
+        // Taken out of the child: waiting for it would close the pipe, and so end it.
+        let stdin = child.stdin.take();
         let _log = child
             .stderr
             .take()
@@ -212,6 +214,7 @@ impl Launcher {
             },
         };
         // Whoever waited for this worker has been told by now: `serve` let it go.
+        drop(stdin);
         end(child, matches!(death, Death::Stopped)).await;
         death
     }
@@ -295,7 +298,6 @@ fn backoff(patience: &Patience, failures: u32, jitter: f64) -> Duration {
 }
 
 async fn end(mut child: Child, gently: bool) {
-    drop(child.stdin.take());
     if gently && tokio::time::timeout(FAREWELL, child.wait()).await.is_ok() {
         return;
     }

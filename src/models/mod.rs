@@ -1,1 +1,83 @@
-//! models
+//! Weights: the catalogue of models, their download, and the import from GGUF to ONNX.
+
+pub mod catalogue;
+pub mod cli;
+pub mod download;
+pub mod gguf;
+pub mod import;
+pub(crate) mod lock;
+pub mod runtime;
+pub(crate) mod template;
+pub(crate) mod tokenizer;
+
+use std::path::{Path, PathBuf};
+
+use self::{download::ByHand, gguf::GgufError};
+use crate::config::ConfigError;
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{}: {error}", path.display())]
+    Io {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    #[error("{}: {error}", path.display())]
+    GgufFile { path: PathBuf, error: GgufError },
+    #[error("the GGUF file cannot be used: {0}")]
+    Gguf(#[from] GgufError),
+    #[error("this model cannot be imported: it has {0}")]
+    Unsupported(String),
+    #[error("the model's chat template refuses: {0}")]
+    Template(String),
+    #[error("no model is called {name:?}; known are {known}")]
+    UnknownModel { name: String, known: String },
+    #[error("{0:?} is no name for a model: letters, digits, `-`, `_` and `.` make one")]
+    Name(String),
+    #[error("{0:?} is the name of a built-in model: choose another")]
+    Taken(String),
+    #[error("{0} of the installed files or models cannot be used")]
+    Damaged(usize),
+    #[error("{}: {problem}", path.display())]
+    Entry { path: PathBuf, problem: String },
+    #[error("{} has the SHA-256 {found} instead of {expected}: delete it and pull it again", path.display())]
+    Checksum {
+        path: PathBuf,
+        expected: String,
+        found: String,
+    },
+    #[error("there is no {name} for this kind of machine")]
+    NoSource { name: String },
+    #[error("{name} is not here, and PARLOUR_OFFLINE forbids downloading it: {by_hand}")]
+    Offline { name: String, by_hand: ByHand },
+    #[error("{name} is not here and could not be downloaded ({problems}): {by_hand}")]
+    Unavailable {
+        name: String,
+        problems: String,
+        by_hand: ByHand,
+    },
+    /// One source of several failed.
+    #[error("{0}")]
+    Source(String),
+    #[error("ONNX Runtime failed: {0}")]
+    Runtime(String),
+}
+
+impl ModelError {
+    pub(crate) fn io(path: &Path, error: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            error,
+        }
+    }
+
+    pub(crate) fn gguf(path: &Path, error: GgufError) -> Self {
+        Self::GgufFile {
+            path: path.to_owned(),
+            error,
+        }
+    }
+}

@@ -11,6 +11,9 @@ pub mod deterministic;
 pub mod engine;
 mod engine_thread;
 mod job;
+#[cfg(test)]
+mod laws;
+pub mod onnx_text;
 mod row;
 mod sampler;
 mod server;
@@ -51,8 +54,8 @@ pub enum WorkerError {
     },
     #[error("cannot run: {0}")]
     Io(#[from] std::io::Error),
-    #[error("there is no model {0:?}")]
-    UnknownModel(String),
+    #[error(transparent)]
+    Open(#[from] onnx_text::OpenError),
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
@@ -66,5 +69,12 @@ fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
             slots, context, delay,
         )));
     }
-    Err(WorkerError::UnknownModel(options.model.clone()))
+    let threads = options.settings.threads() as usize;
+    Ok(onnx_text::open(
+        &options.model,
+        &options.models,
+        slots,
+        context,
+        threads,
+    )?)
 }

@@ -39,6 +39,8 @@ pub enum Unfit {
     Repeated,
     #[error("it talks about the game itself")]
     OffStage,
+    #[error("it points at something that nobody mentioned")]
+    Vague,
 }
 
 /// The prompt for the question of `round` (from 1). `seed` draws the subject and examples;
@@ -111,7 +113,7 @@ fn follow_up(exchange: &Exchange, seed: u32) -> Option<String> {
     let said: Vec<String> = [&exchange.a, &exchange.b]
         .into_iter()
         .flat_map(|answer| words(answer))
-        .filter(|word| (4..=14).contains(&word.chars().count()))
+        .filter(|word| (5..=14).contains(&word.chars().count()))
         .filter(|word| word.chars().all(char::is_alphabetic))
         .filter(|word| !is_common(word) && !asked.contains(word))
         .collect();
@@ -142,6 +144,9 @@ pub fn acceptable_question(text: &str, earlier: &[Exchange]) -> Result<String, U
     }
     if is_off_stage(&spoken) {
         return Err(Unfit::OffStage);
+    }
+    if spoken.last().is_some_and(|word| points(word)) {
+        return Err(Unfit::Vague);
     }
     if repeats(&question, earlier) {
         return Err(Unfit::Repeated);
@@ -180,6 +185,11 @@ fn is_off_stage(spoken: &[String]) -> bool {
     ];
     spoken.iter().any(|word| WORDS.contains(&word.as_str()))
         || PHRASES.iter().any(|phrase| has_phrase(spoken, phrase))
+}
+
+/// Whether a question that ends with this word is about something outside of it.
+fn points(word: &str) -> bool {
+    matches!(word, "this" | "that" | "these" | "those" | "such")
 }
 
 fn repeats(question: &str, earlier: &[Exchange]) -> bool {
@@ -252,6 +262,12 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_question_points_at_nothing_outside_of_it() {
+        let text = "How many times do you want to hear this?";
+        assert_eq!(acceptable_question(text, &[]), Err(Unfit::Vague));
     }
 
     #[test]

@@ -1,0 +1,291 @@
+//! A linear layer in each precision.
+
+use super::{
+    Precision,
+    onnx::data_type,
+    writer::{Attribute, GraphWriter, MICROSOFT, Stored, float_bytes},
+};
+use crate::models::{ModelError, gguf::Matrix};
+
+/// Numbers that share a scale in [`Precision::Nbits8`].
+pub(super) const BLOCK: usize = 32;
+/// The unsigned byte that stands for zero.
+pub(super) const ZERO: u8 = 128;
+
+/// Emits linear layers of one precision.
+#[derive(Clone, Copy)]
+pub(super) struct Linear {
+    pub(super) precision: Precision,
+}
+
+/// A layer's input, prepared once for all layers that read it.
+pub(super) struct Prepared {
+    values: String,
+    /// Per row: what one unit of the quantised input stands for. `Int8Row` only.
+    scale: Option<String>,
+}
+
+impl Linear {
+    /// Prepares the hidden states `input` for layers that read them.
+    pub(super) fn prepare(self, graph: &mut GraphWriter, input: &str) -> Prepared {
+        if self.precision != Precision::Int8Row {
+            return Prepared {
+                values: input.to_owned(),
+                scale: None,
+            };
+        }
+        // One scale per row, never per tensor: a row must not feel its neighbours.
+        let name = |part: &str| format!("{input}.{part}");
+        let (magnitude, largest, scale) = (name("magnitude"), name("largest"), name("scale"));
+        let (units, rounded, shifted, bytes) =
+            (name("units"), name("rounded"), name("shifted"), name("u8"));
+        graph.node("", "Abs", &[input], &[&magnitude], &[]);
+        graph.node(
+            "",
+            "ReduceMax",
+            &[&magnitude, "last_axis"],
+            &[&largest],
+            &[("keepdims", Attribute::Int(1))],
+        );
+        graph.node("", "Max", &[&largest, "tiny"], &[&name("floor")], &[]);
+        graph.node("", "Div", &[&name("floor"), "steps"], &[&scale], &[]);
+        graph.node("", "Div", &[input, &scale], &[&units], &[]);
+        graph.node("", "Round", &[&units], &[&rounded], &[]);
+        graph.node("", "Add", &[&rounded, "middle"], &[&shifted], &[]);
+        graph.node(
+            "",
+            "Cast",
+            &[&shifted],
+            &[&bytes],
+            &[("to", Attribute::Int(data_type::UINT8.into()))],
+        );
+        Prepared {
+            values: bytes,
+            scale: Some(scale),
+        }
+    }
+
+    /// Constants that the layers share.
+    pub(super) fn constants(self, graph: &mut GraphWriter) {
+        if self.precision == Precision::Int8Row {
+            let last_axis = (-1_i64).to_le_bytes().to_vec();
+            graph.inline("last_axis", data_type::INT64, &[1], last_axis);
+            graph.inline_floats("tiny", &[1], &[f32::MIN_POSITIVE * 1024.0]);
+            graph.inline_floats("steps", &[1], &[127.0]);
+            graph.inline_floats("middle", &[1], &[ZERO.into()]);
+            graph.inline("zero", data_type::UINT8, &[], vec![ZERO]);
+        }
+    }
+
+    /// `output = input × weightᵀ` for a weight of [outputs, inputs].
+    pub(super) fn layer(
+        self,
+        graph: &mut GraphWriter,
+        name: &str,
+        input: &Prepared,
+        weight: &Matrix,
+        output: &str,
+    ) -> Result<(), ModelError> {
+        match self.precision {
+            Precision::Fp32 => {
+                let stored = graph.store(&float_bytes(&transposed(weight)))?;
+                let dims = [weight.columns, weight.rows];
+                graph.external(name, data_type::FLOAT, &dims, stored);
+                graph.node("", "MatMul", &[&input.values, name], &[output], &[]);
+            }
+            Precision::Nbits8 => {
+                let blocks = Blocks::store(graph, weight)?;
+                blocks.multiply(graph, name, &input.values, output);
+            }
+            Precision::Int8Row => {
+                let (bytes, scales) = by_output(weight);
+                let stored = graph.store(&bytes)?;
+                let dims = [weight.columns, weight.rows];
+                graph.external(name, data_type::UINT8, &dims, stored);
+                let scales_name = format!("{name}.scales");
+                graph.inline_floats(&scales_name, &[weight.rows], &scales);
+                let part = |part: &str| format!("{output}.{part}");
+                let (sums, floats, rows) = (part("sums"), part("floats"), part("rows"));
+                graph.node(
+                    "",
+                    "MatMulInteger",
+                    &[&input.values, name, "zero", "zero"],
+                    &[&sums],
+                    &[],
+                );
+                graph.node(
+                    "",
+                    "Cast",
+                    &[&sums],
+                    &[&floats],
+                    &[("to", Attribute::Int(data_type::FLOAT.into()))],
+                );
+                let scale = input
+                    .scale
+                    .as_deref()
+                    .expect("prepare gives a scale in this precision");
+                graph.node("", "Mul", &[&floats, scale], &[&rows], &[]);
+                graph.node("", "Mul", &[&rows, &scales_name], &[output], &[]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A weight in blocks of [`BLOCK`] bytes with a scale each, on the disk.
+pub(super) struct Blocks {
+    rows: usize,
+    columns: usize,
+    bytes: Stored,
+    scales: Stored,
+}
+
+impl Blocks {
+    pub(super) fn store(graph: &mut GraphWriter, weight: &Matrix) -> Result<Self, ModelError> {
+        if weight.columns % BLOCK != 0 {
+            return Err(ModelError::Unsupported(format!(
+                "rows of {} numbers, which are not whole blocks of {BLOCK}",
+                weight.columns
+            )));
+        }
+        let mut bytes = Vec::with_capacity(weight.data.len());
+        let mut scales = Vec::with_capacity(weight.data.len() / BLOCK);
+        for block in weight.data.chunks_exact(BLOCK) {
+            let scale = block_scale(block);
+            to_bytes(block, scale, &mut bytes);
+            scales.push(scale);
+        }
+        Ok(Self {
+            rows: weight.rows,
+            columns: weight.columns,
+            bytes: graph.store(&bytes)?,
+            scales: graph.store(&float_bytes(&scales))?,
+        })
+    }
+
+    /// `output = input × weightᵀ`.
+    pub(super) fn multiply(&self, graph: &mut GraphWriter, name: &str, input: &str, output: &str) {
+        let blocks = self.columns / BLOCK;
+        let scales = format!("{name}.scales");
+        graph.external(
+            name,
+            data_type::UINT8,
+            &[self.rows, blocks, BLOCK],
+            self.bytes,
+        );
+        graph.external(&scales, data_type::FLOAT, &[self.rows, blocks], self.scales);
+        let attributes = [
+            ("K", Attribute::Int(self.columns as i64)),
+            ("N", Attribute::Int(self.rows as i64)),
+            ("bits", Attribute::Int(8)),
+            ("block_size", Attribute::Int(BLOCK as i64)),
+            // 4: products of bytes, with the input quantised per row and block.
+            ("accuracy_level", Attribute::Int(4)),
+        ];
+        let inputs = [input, name, &scales];
+        graph.node(MICROSOFT, "MatMulNBits", &inputs, &[output], &attributes);
+    }
+
+    /// `output = weight[indices]`.
+    pub(super) fn gather(&self, graph: &mut GraphWriter, name: &str, indices: &str, output: &str) {
+        let scales = format!("{name}.scales");
+        let dims = [self.rows, self.columns];
+        graph.external(name, data_type::UINT8, &dims, self.bytes);
+        let dims = [self.rows, self.columns / BLOCK];
+        graph.external(&scales, data_type::FLOAT, &dims, self.scales);
+        let attributes = [
+            ("bits", Attribute::Int(8)),
+            ("block_size", Attribute::Int(BLOCK as i64)),
+            ("gather_axis", Attribute::Int(0)),
+            ("quantize_axis", Attribute::Int(1)),
+        ];
+        let inputs = [name, indices, &scales];
+        graph.node(
+            MICROSOFT,
+            "GatherBlockQuantized",
+            &inputs,
+            &[output],
+            &attributes,
+        );
+    }
+}
+
+/// What one step of a block should stand for.
+///
+/// The plain choice spans the largest magnitude. A block that was itself stored in 16
+/// levels (Q4_0, Q4_1) is hit almost exactly by a step that divides the distance of its
+/// levels and, as nearly as can be had, its minimum.
+fn block_scale(block: &[f32]) -> f32 {
+    let plain = plain_scale(block);
+    let (low, high) = block
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
+            (low.min(*value), high.max(*value))
+        });
+    let level = (high - low) / 15.0;
+    let offset = |scale: f32| scale * ((low / scale) - (low / scale).round()).abs();
+    let divided = (1..=16)
+        .map(|parts| level / parts as f32)
+        .filter(|scale| *scale >= plain)
+        .min_by(|a, b| offset(*a).total_cmp(&offset(*b)));
+    let error = |scale: f32| -> f32 {
+        let rest = |value: &f32| value - scale * (value / scale).round();
+        block.iter().map(|value| rest(value).powi(2)).sum()
+    };
+    match divided {
+        Some(divided) if error(divided) < error(plain) => divided,
+        _ => plain,
+    }
+}
+
+/// The step that reaches the largest magnitude in 127; 0 if all are 0.
+fn plain_scale(values: &[f32]) -> f32 {
+    let largest = values
+        .iter()
+        .fold(0_f32, |largest, value| largest.max(value.abs()));
+    largest / 127.0
+}
+
+/// Appends `values` as steps of `scale` around [`ZERO`].
+fn to_bytes(values: &[f32], scale: f32, bytes: &mut Vec<u8>) {
+    bytes.extend(values.iter().map(|value| {
+        let steps = if scale > 0.0 {
+            (value / scale).round()
+        } else {
+            0.0
+        };
+        // In -127..=127 because no scale is below the plain one: the sum is in 1..=255.
+        (steps + f32::from(ZERO)) as u8
+    }));
+}
+
+/// A weight as bytes with one scale per output, laid out [inputs, outputs].
+fn by_output(weight: &Matrix) -> (Vec<u8>, Vec<f32>) {
+    let mut rows = Vec::with_capacity(weight.data.len());
+    let scales = weight
+        .data
+        .chunks_exact(weight.columns)
+        .map(|row| {
+            let scale = plain_scale(row);
+            to_bytes(row, scale, &mut rows);
+            scale
+        })
+        .collect();
+    let mut bytes = vec![0; rows.len()];
+    for (row, values) in rows.chunks_exact(weight.columns).enumerate() {
+        for (column, value) in values.iter().enumerate() {
+            bytes[column * weight.rows + row] = *value;
+        }
+    }
+    (bytes, scales)
+}
+
+fn transposed(weight: &Matrix) -> Vec<f32> {
+    let mut out = vec![0.0; weight.data.len()];
+    for (row, values) in weight.data.chunks_exact(weight.columns).enumerate() {
+        for (column, value) in values.iter().enumerate() {
+            out[column * weight.rows + row] = *value;
+        }
+    }
+    out
+}
