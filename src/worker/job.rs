@@ -69,6 +69,11 @@ impl Preparer {
         }
     }
 
+    /// Does beforehand what the first request would have to wait for.
+    pub(crate) fn warm_up(&self) {
+        self.grammars.warm_up();
+    }
+
     pub(crate) fn generate(&self, request: &Generate) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
         check_sampling(&request.sampling)?;

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ANSWER_LIMIT, FormError, reasons};
+use super::{ANSWER_LIMIT, FormError, live, reasons};
 use crate::{
     persona::{Draft, Exchange, assistant, quoted, system, user},
     play::{
@@ -270,7 +270,7 @@ pub fn parse_form(text: &str, order: Order) -> Result<Form, FormError> {
         raw.confidence
     };
     Ok(Form {
-        reasoning: reasons::relabelled(&reasons::checked(&raw.reasoning)?, order),
+        reasoning: live::relabelled(&reasons::checked(&raw.reasoning)?, order),
         opinion: Opinion {
             decision,
             // In range by the clamp, so the cast is exact.
