@@ -6,7 +6,6 @@
  * PARLOUR_TEST_URL   a server that is already running; without it one is started
  * PARLOUR_CHROMIUM   the browser; /usr/bin/chromium without it
  */
-import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -55,7 +54,7 @@ export default defineConfig({
           stdout: 'pipe' as const,
           env: {
             PARLOUR_BIND: started,
-            PARLOUR_DATA: mkdtempSync(join(tmpdir(), 'parlour-browser-')),
+            PARLOUR_DATA: join(tmpdir(), `parlour-browser-${process.pid}`),
             PARLOUR_TYPING: '0',
           },
         },
