@@ -95,6 +95,13 @@ test('stopping asks first, and ends the game without a score', async ({ page }) 
   await page.getByRole('button', { name: 'Stop the game' }).click();
   await expect(page.getByTestId('headline')).toHaveText('You got up from the table');
   await expect(page.getByTestId('score')).toHaveCount(0);
+
+  // The same game once more, at another table.
+  const before = page.url();
+  await page.getByRole('button', { name: 'Play again' }).click();
+  await expect(page).not.toHaveURL(before);
+  await expect(doing(page)).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Round 1 of 5' })).toBeVisible();
 });
 
 test('a game that never was has no replay', async ({ page }) => {
