@@ -57,7 +57,12 @@ pub struct LogSettings {
     #[arg(long, global = true, env = "PARLOUR_LOG", default_value = "info")]
     log: String,
     /// How it is written
-    #[arg(long, global = true, env = "PARLOUR_LOG_FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        env = "PARLOUR_LOG_FORMAT",
+        default_value = "text"
+    )]
     log_format: LogFormat,
 }
 

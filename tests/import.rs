@@ -174,8 +174,8 @@ fn names_of_special_tokens_in_what_people_write_stay_text() {
 }
 
 /// Both sides compute in 32-bit floats and differ in the order of their sums over 30
-/// layers only; 0.01 nats is several times what was seen (see the assertion's message),
-/// and a hundredth of what any mistake in the graph would make.
+/// layers only; 0.002 nats is ten times what was seen (0.0002),
+/// and a small part of what a mistake in the graph makes.
 #[test]
 fn in_floats_the_import_gives_llama_cpps_tokens_and_log_probabilities() {
     let (mut engine, _turn) = load(Precision::Fp32);
@@ -187,7 +187,7 @@ fn in_floats_the_import_gives_llama_cpps_tokens_and_log_probabilities() {
                 worst = worst.max((row[*token as usize] - expected).abs());
             }
         }
-        assert!(worst < 0.01, "{worst} nats off");
+        assert!(worst < 0.002, "{worst} nats off");
         let mut tokens = vec![likeliest(&step(
             &mut engine,
             1,

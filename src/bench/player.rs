@@ -20,7 +20,12 @@ impl Player {
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let (socket, _) = connect_async(url).await.context("cannot connect")?;
         let mut player = Self { socket, next_id: 0 };
-        player.say(&FromClient::Hello { protocol: PROTOCOL, session: None }).await?;
+        player
+            .say(&FromClient::Hello {
+                protocol: PROTOCOL,
+                session: None,
+            })
+            .await?;
         match player.hear().await? {
             ToClient::Welcome { .. } => Ok(player),
             other => anyhow::bail!("not welcomed: {other:?}"),
@@ -29,12 +34,23 @@ impl Player {
 
     pub async fn open(&mut self, kind: Kind, mode: Mode) -> anyhow::Result<()> {
         let id = self.id();
-        self.say(&FromClient::Open { id, kind, mode, name: "Bench".into() }).await
+        self.say(&FromClient::Open {
+            id,
+            kind,
+            mode,
+            name: "Bench".into(),
+        })
+        .await
     }
 
     pub async fn answer(&mut self, round: u32, text: &str) -> anyhow::Result<()> {
         let id = self.id();
-        self.say(&FromClient::Answer { id, round, text: text.into() }).await
+        self.say(&FromClient::Answer {
+            id,
+            round,
+            text: text.into(),
+        })
+        .await
     }
 
     /// The next message. A refusal is an error: benches keep to the rules.

@@ -17,14 +17,18 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts `parlour serve` on a free port and waits until games can be played.
-    pub async fn start(
-        data: &Path,
-        model: &str,
-        more: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
+    pub async fn start(data: &Path, model: &str, more: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut command = program()?;
         command
-            .args(["serve", "--bind", "127.0.0.1:0", "--typing", "0", "--model", model])
+            .args([
+                "serve",
+                "--bind",
+                "127.0.0.1:0",
+                "--typing",
+                "0",
+                "--model",
+                model,
+            ])
             .arg("--data")
             .arg(data)
             .envs(more.iter().copied())
@@ -37,17 +41,30 @@ impl Server {
             if let Some(address) = line.strip_prefix("ready on http://") {
                 let socket = format!("ws://{}/ws", address.trim());
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(Self { socket, _child: child });
+                return Ok(Self {
+                    socket,
+                    _child: child,
+                });
             }
         }
-        anyhow::bail!("the server ended before it was ready: {}", child.wait().await?)
+        anyhow::bail!(
+            "the server ended before it was ready: {}",
+            child.wait().await?
+        )
     }
 }
 
 /// Starts `parlour worker` on a Unix socket. It is killed when dropped.
 pub(super) fn start_worker(socket: &Path, model: &str, slots: u32) -> anyhow::Result<Child> {
     program()?
-        .args(["worker", "--model", model, "--slots", &slots.to_string(), "--socket"])
+        .args([
+            "worker",
+            "--model",
+            model,
+            "--slots",
+            &slots.to_string(),
+            "--socket",
+        ])
         .arg(socket)
         .env("PARLOUR_LOG", "warn")
         .stdin(Stdio::piped())

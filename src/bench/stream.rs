@@ -48,9 +48,14 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let (front, back) = (scratch.path().join("front"), scratch.path().join("back"));
     let _worker = start_worker(&back, &model, options.streams * 3)?;
     let tap = Tap::start(&front, back)?;
-    let front = front.to_str().ok_or_else(|| anyhow::anyhow!("odd temporary folder"))?;
+    let front = front
+        .to_str()
+        .ok_or_else(|| anyhow::anyhow!("odd temporary folder"))?;
     let rounds = options.rounds.to_string();
-    let more = [("PARLOUR_WORKER_SOCKET", front), ("PARLOUR_ROUNDS", &rounds)];
+    let more = [
+        ("PARLOUR_WORKER_SOCKET", front),
+        ("PARLOUR_ROUNDS", &rounds),
+    ];
     let server = Server::start(&scratch.path().join("data"), &model, &more).await?;
 
     let mut games = tokio::task::JoinSet::new();
@@ -80,14 +85,28 @@ async fn play(url: String) -> anyhow::Result<Vec<Received>> {
     let mut owed = None;
     loop {
         match player.hear().await? {
-            ToClient::Partial { line: Line::Question | Line::OtherAnswer, from, text, .. } => {
+            ToClient::Partial {
+                line: Line::Question | Line::OtherAnswer,
+                from,
+                text,
+                ..
+            } => {
                 line = line.chars().take(from as usize).collect();
                 line.push_str(&text);
                 if line.chars().count() >= TELLING {
-                    received.push(Received { line: line.clone(), at: Instant::now() });
+                    received.push(Received {
+                        line: line.clone(),
+                        at: Instant::now(),
+                    });
                 }
             }
-            ToClient::Doing { doing: Doing::WitnessesAnswer { your_turn: true, .. }, .. } => {
+            ToClient::Doing {
+                doing:
+                    Doing::WitnessesAnswer {
+                        your_turn: true, ..
+                    },
+                ..
+            } => {
                 if let Some(round) = owed.take() {
                     player.answer(round, "a plain answer of mine").await?;
                 }
@@ -97,7 +116,9 @@ async fn play(url: String) -> anyhow::Result<Vec<Received>> {
                     owed = Some(round);
                 }
             }
-            ToClient::Doing { doing: Doing::Over, .. } => return Ok(received),
+            ToClient::Doing {
+                doing: Doing::Over, ..
+            } => return Ok(received),
             _ => {}
         }
     }
@@ -109,7 +130,11 @@ fn added(requests: &[Request], received: &[Received]) -> Vec<Duration> {
         .iter()
         .filter_map(|part| {
             requests.iter().find_map(|request| {
-                let lead = request.text.chars().take_while(|c| c.is_whitespace()).count();
+                let lead = request
+                    .text
+                    .chars()
+                    .take_while(|c| c.is_whitespace())
+                    .count();
                 let same = request.text.trim_start().starts_with(&part.line);
                 let end = lead + part.line.chars().count();
                 let passed = request.pieces.iter().find(|piece| piece.end >= end)?;

@@ -51,12 +51,19 @@ impl Tap {
 
     async fn pass(self, server: UnixStream, worker: UnixStream) {
         let framed = |stream| {
-            let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec();
+            let codec = LengthDelimitedCodec::builder()
+                .max_frame_length(MAX_FRAME)
+                .new_codec();
             Framed::new(stream, codec)
         };
         let (mut to_server, from_server) = framed(server).split();
         let (to_worker, mut from_worker) = framed(worker).split();
-        tokio::spawn(async move { from_server.map(|f| f.map(|b| b.freeze())).forward(to_worker).await });
+        tokio::spawn(async move {
+            from_server
+                .map(|f| f.map(|b| b.freeze()))
+                .forward(to_worker)
+                .await
+        });
         while let Some(Ok(frame)) = from_worker.next().await {
             if let Ok(FromWorker::Piece { id, text, .. }) = serde_json::from_slice(&frame) {
                 self.note(id, &text);
@@ -72,7 +79,10 @@ impl Tap {
         let request = requests.entry(id).or_default();
         request.text.push_str(text);
         let end = request.text.chars().count();
-        request.pieces.push(Passed { end, at: Instant::now() });
+        request.pieces.push(Passed {
+            end,
+            at: Instant::now(),
+        });
     }
 
     /// Everything that went by.

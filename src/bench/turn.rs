@@ -38,8 +38,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         play(&server.socket, &mut waits).await?;
     }
     waits.truncate(options.turns);
-    Latencies::of("last key of an answer to the judge's first token", &waits)?
-        .print(options.format)
+    Latencies::of("last key of an answer to the judge's first token", &waits)?.print(options.format)
 }
 
 /// Plays one game to its end and notes each wait.
@@ -55,17 +54,28 @@ async fn play(url: &str, waits: &mut Vec<Duration>) -> anyhow::Result<()> {
                     owed = Some(round);
                 }
             }
-            ToClient::Doing { doing: Doing::WitnessesAnswer { your_turn: true, .. }, .. } => {
+            ToClient::Doing {
+                doing:
+                    Doing::WitnessesAnswer {
+                        your_turn: true, ..
+                    },
+                ..
+            } => {
                 if let Some(round) = owed.take() {
                     let text = ANSWERS[round as usize % ANSWERS.len()];
                     answered = Some(Instant::now());
                     player.answer(round, text).await?;
                 }
             }
-            ToClient::Partial { line: Line::Reasoning, .. } => {
+            ToClient::Partial {
+                line: Line::Reasoning,
+                ..
+            } => {
                 waits.extend(answered.take().map(|at| at.elapsed()));
             }
-            ToClient::Doing { doing: Doing::Over, .. } => return Ok(()),
+            ToClient::Doing {
+                doing: Doing::Over, ..
+            } => return Ok(()),
             _ => {}
         }
     }

@@ -33,6 +33,9 @@ const MAX_SOCKET_PATH: usize = 107;
 /// How long a worker that is asked to end may take before it is killed.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How long after a worker's end its last lines of log may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How patient the launcher is.
 #[derive(Clone, Debug)]
 pub struct Patience {
@@ -181,7 +184,7 @@ impl Launcher {
             }
             let pause = backoff(patience, failures, rand::random_range(0.5..1.0));
             failures += 1;
-            tracing::warn!(%death, ?pause, "the worker is lost; starting another");
+            tracing::info!(?pause, "another worker starts soon");
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return,
@@ -200,7 +203,7 @@ impl Launcher {
             .store(child.id().unwrap_or(0), Ordering::Relaxed);
         // Taken out of the child: waiting for it would close the pipe, and so end it.
         let stdin = child.stdin.take();
-        let _log = child
+        let log = child
             .stderr
             .take()
             .map(|stderr| AbortOnDropHandle::new(tokio::spawn(forward(stderr))));
@@ -215,7 +218,16 @@ impl Launcher {
         };
         // Whoever waited for this worker has been told by now: `serve` let it go.
         drop(stdin);
-        end(child, matches!(death, Death::Stopped)).await;
+        let stopped = matches!(death, Death::Stopped);
+        end(child, stopped).await;
+        if !stopped {
+            let last_words = match log {
+                Some(log) => tokio::time::timeout(LAST_WORDS, log).await,
+                None => Ok(Ok(String::new())),
+            };
+            let last_words = last_words.ok().and_then(Result::ok).unwrap_or_default();
+            tracing::warn!(%death, last_words, "the worker is lost");
+        }
         death
     }
 
@@ -306,12 +318,15 @@ async fn end(mut child: Child, gently: bool) {
     }
 }
 
-/// The worker logs to its standard error; its lines become lines of ours.
-async fn forward(stderr: ChildStderr) {
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        tracing::info!(target: "parlour::worker", "{line}");
+/// The worker logs to its standard error; its lines become lines of ours. Gives the last.
+async fn forward(stderr: ChildStderr) -> String {
+    let mut lines = BufReader::new(stderr).split(b'\n');
+    let mut last = String::new();
+    while let Ok(Some(line)) = lines.next_segment().await {
+        last = String::from_utf8_lossy(&line).into_owned();
+        tracing::info!(target: "parlour::worker", "{last}");
     }
+    last
 }
 
 /// A folder that only this user can enter, for the socket; removed when dropped.

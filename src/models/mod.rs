@@ -55,12 +55,12 @@ pub enum ModelError {
     #[error("there is no {name} for this kind of machine")]
     NoSource { name: String },
     #[error("{name} is not here, and PARLOUR_OFFLINE forbids downloading it: {by_hand}")]
-    Offline { name: String, by_hand: ByHand },
+    Offline { name: String, by_hand: Box<ByHand> },
     #[error("{name} is not here and could not be downloaded ({problems}): {by_hand}")]
     Unavailable {
         name: String,
         problems: String,
-        by_hand: ByHand,
+        by_hand: Box<ByHand>,
     },
     /// One source of several failed.
     #[error("{0}")]

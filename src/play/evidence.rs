@@ -13,8 +13,10 @@ use crate::play::imitation::{Grounds, Seat, Verdict};
 const READING_BOUND: f32 = 3.5;
 
 /// What the two orders agree on is multiplied by this when words were weighed. The default
-/// model leans the right way by a tenth of a nat or two where its love of a place amounts to
-/// a whole one: measured with SmolLM2-135M on ten pairs of answers, 9 right, mean 0.15.
+/// model leans the right way by a tenth of a nat or two, where its love of a place amounts to
+/// a whole one: SmolLM2-135M under the prompt of a direct game was right in 16 of 18 pairs
+/// that were written for the purpose, by 0.12 nats on average. So one such round is worth
+/// about 67 %. A surer model runs into [`READING_BOUND`].
 const WEIGHED_GAIN: f32 = 6.0;
 
 /// How much more surprising an answer is than the other may count, nats at most. Careful

@@ -249,7 +249,11 @@ async fn measured(
         confidence: belief.confidence(),
     };
     let draft = judge::reasoning(brief.kind, &brief.exchange, opinion);
-    let schema = Constraint::JsonSchema(judge::reasoning_schema(opinion));
+    let schema = Constraint::JsonSchema(judge::reasoning_schema(
+        brief.kind,
+        &brief.exchange,
+        opinion,
+    ));
     let live = |text: &str| brief.watched.then(|| judge::reasoning_so_far(text));
     let reasoning = tries(brief, 0, &|| voice.anew(), async |seed| {
         let sampling = Sampling {

@@ -22,7 +22,8 @@ impl Home {
     /// # Errors
     /// When it cannot be written, or another server has it.
     pub fn take(dir: &Path) -> Result<Self, StoreError> {
-        let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", dir.display()));
+        let failed =
+            |error: std::io::Error| StoreError::Failed(format!("{}: {error}", dir.display()));
         let mut builder = fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.recursive(true).create(dir).map_err(failed)?;
@@ -44,7 +45,10 @@ impl Home {
         }
         lock.set_len(0).map_err(failed)?;
         write!(lock, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self {
+            dir: dir.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// The store's file.

@@ -211,7 +211,7 @@ impl Default for Sampling {
 pub struct Weigh {
     pub model: String,
     pub prompt: Prompt,
-    /// At least two, each starting with a different token.
+    /// At least two, which after their common start go on with different tokens.
     pub options: Vec<String>,
 }
 

@@ -47,6 +47,14 @@ impl Grammars {
         made.as_ref().map_err(Clone::clone)
     }
 
+    /// Builds what all constraints share, which takes up to a second, before the first one
+    /// has to wait for it.
+    pub(crate) fn warm_up(&self) {
+        if let Err(error) = self.factory() {
+            tracing::warn!(%error, "this vocabulary allows no constraints");
+        }
+    }
+
     /// Compiles a constraint. Takes milliseconds, more for a large schema.
     ///
     /// # Errors

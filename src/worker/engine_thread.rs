@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::mpsc::{
+    self,
+    error::{TryRecvError, TrySendError},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -164,9 +167,14 @@ impl Desk {
             let Some(line) = self.lines.get(&connection) else {
                 continue;
             };
-            if line.outbox.try_send(message).is_err() {
-                tracing::warn!(connection, "the other end does not read; hanging up");
-                self.hang_up(connection);
+            match line.outbox.try_send(message) {
+                Ok(()) => {}
+                // It has just ended by itself.
+                Err(TrySendError::Closed(_)) => self.hang_up(connection),
+                Err(TrySendError::Full(_)) => {
+                    tracing::warn!(connection, "the other end does not read; hanging up");
+                    self.hang_up(connection);
+                }
             }
         }
     }

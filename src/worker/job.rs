@@ -53,6 +53,18 @@ impl fmt::Debug for Preparer {
     }
 }
 
+/// Tokens that every one of `texts` starts with.
+fn shared_start(texts: &[Vec<u32>]) -> usize {
+    let Some((first, others)) = texts.split_first() else {
+        return 0;
+    };
+    first
+        .iter()
+        .enumerate()
+        .take_while(|(at, token)| others.iter().all(|text| text.get(*at) == Some(token)))
+        .count()
+}
+
 fn malformed(message: impl Into<String>) -> Refusal {
     Refusal::Malformed {
         message: message.into(),
@@ -67,6 +79,11 @@ impl Preparer {
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
         }
+    }
+
+    /// Does beforehand what the first request would have to wait for.
+    pub(crate) fn warm_up(&self) {
+        self.grammars.warm_up();
     }
 
     pub(crate) fn generate(&self, request: &Generate) -> Result<Job, Refusal> {
@@ -100,14 +117,20 @@ impl Preparer {
         if request.options.len() < 2 {
             return Err(malformed("fewer than two options"));
         }
-        let mut options = Vec::with_capacity(request.options.len());
+        let spelt: Vec<Vec<u32>> = request
+            .options
+            .iter()
+            .map(|option| self.vocabulary.encode_text(option))
+            .collect();
+        // What all of them start with (a vocabulary of bytes has a token for the space alone)
+        // says nothing about any of them: it belongs to the prompt.
+        let shared = shared_start(&spelt);
+        let mut options = Vec::with_capacity(spelt.len());
         let mut seen = HashSet::new();
-        for option in &request.options {
-            let first = *self
-                .vocabulary
-                .encode_text(option)
-                .first()
-                .ok_or_else(|| malformed("an option is empty"))?;
+        for (option, spelt) in request.options.iter().zip(&spelt) {
+            let first = *spelt
+                .get(shared)
+                .ok_or_else(|| malformed("an option is empty, or another one starts with it"))?;
             if !seen.insert(first) {
                 return Err(malformed(format!(
                     "option {option:?} starts with the same token as one before it"
@@ -115,7 +138,8 @@ impl Preparer {
             }
             options.push(first);
         }
-        let tokens = self.encode(&request.prompt)?;
+        let mut tokens = self.encode(&request.prompt)?;
+        tokens.extend(spelt.iter().take(1).flat_map(|spelt| &spelt[..shared]));
         fits(tokens.len(), 1, self.context)?;
         Ok(Job {
             start: tokens.len() - 1,

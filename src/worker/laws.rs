@@ -16,7 +16,8 @@ use super::{
     job::Preparer,
 };
 use crate::wire::worker::{
-    Finish, FromWorker, Generate, Message, Prompt, Refusal, RequestId, Role, Sampling, Score, Weigh,
+    Constraint, Finish, FromWorker, Generate, Message, Prompt, Refusal, RequestId, Role, Sampling,
+    Score, Weigh,
 };
 
 const MODEL: &str = "deterministic";
@@ -35,8 +36,22 @@ struct Request {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Generate,
+    /// Text that must be JSON of [`schema`].
+    Judge,
     Weigh,
     Score,
+}
+
+fn schema() -> serde_json::Value {
+    serde_json::json!({
+        "type": "object",
+        "properties": {
+            "verdict": {"enum": ["human", "machine"]},
+            "why": {"type": "string", "maxLength": 12},
+        },
+        "required": ["verdict", "why"],
+        "additionalProperties": false,
+    })
 }
 
 #[derive(Clone, Debug)]
@@ -50,8 +65,7 @@ enum Event {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let kind =
-        prop_oneof![4 => Just(Kind::Generate), 1 => Just(Kind::Weigh), 1 => Just(Kind::Score)];
+    let kind = prop_oneof![4 => Just(Kind::Generate), 1 => Just(Kind::Judge), 1 => Just(Kind::Weigh), 1 => Just(Kind::Score)];
     (kind, 1usize..200, any::<u64>(), 1u32..40).prop_map(|(kind, prompt, seed, max_tokens)| {
         Request {
             kind,
@@ -124,7 +138,7 @@ impl Bench {
         };
         let model = MODEL.to_owned();
         let job = match request.kind {
-            Kind::Generate => self.preparer.generate(&Generate {
+            Kind::Generate | Kind::Judge => self.preparer.generate(&Generate {
                 model,
                 prompt,
                 sampling: Sampling {
@@ -132,7 +146,8 @@ impl Bench {
                     max_tokens: request.max_tokens,
                     ..Sampling::default()
                 },
-                constraint: None,
+                constraint: matches!(request.kind, Kind::Judge)
+                    .then(|| Constraint::JsonSchema(schema())),
             }),
             Kind::Weigh => self.preparer.weigh(&Weigh {
                 model,
@@ -413,4 +428,87 @@ fn the_context_bounds_a_text() {
         (usage.prompt_tokens + usage.output_tokens) as usize,
         CONTEXT
     );
+}
+
+fn text(said: &[FromWorker]) -> String {
+    let piece = |message: &FromWorker| match message {
+        FromWorker::Piece { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    said.iter().filter_map(piece).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_constrained_text_is_whole_and_valid_or_says_that_it_was_cut(
+        seed in any::<u64>(), max_tokens in 1u32..120,
+    ) {
+        let said = Bench::alone(&Request { kind: Kind::Judge, prompt: 9, seed, max_tokens });
+        let text = text(&said);
+        match said.last() {
+            Some(FromWorker::Done { finish: Finish::Stop, .. }) => {
+                let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                prop_assert!(["human", "machine"].iter().any(|verdict| value["verdict"] == *verdict));
+                prop_assert!(value["why"].as_str().expect("a string").chars().count() <= 12);
+                prop_assert_eq!(value.as_object().map(|object| object.len()), Some(2));
+            }
+            Some(FromWorker::Done { finish: Finish::Length, usage, .. }) => {
+                prop_assert_eq!(usage.output_tokens, max_tokens);
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_err());
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+}
+
+#[test]
+fn a_schema_that_cannot_be_kept_is_malformed() {
+    let bench = Bench::new(1, 0);
+    for schema in [
+        serde_json::json!("no object"),
+        serde_json::json!({"type": "colour"}),
+        serde_json::json!({"type": "string", "minLength": 5, "maxLength": 2}),
+        serde_json::json!({"$ref": "https://example.com/schema"}),
+    ] {
+        let refused = bench.preparer.generate(&Generate {
+            model: MODEL.into(),
+            prompt: Prompt::Text("x".into()),
+            sampling: Sampling::default(),
+            constraint: Some(Constraint::JsonSchema(schema.clone())),
+        });
+        assert!(
+            matches!(refused, Err(Refusal::Malformed { .. })),
+            "{schema}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn what_all_options_start_with_is_part_of_the_prompt() {
+    let weigh = |prefill: &str, options: [&str; 3]| {
+        let mut bench = Bench::new(1, 0);
+        let job = bench.preparer.weigh(&Weigh {
+            model: MODEL.into(),
+            prompt: Prompt::Chat {
+                messages: vec![],
+                prefill: prefill.into(),
+            },
+            options: options.map(String::from).to_vec(),
+        })?;
+        bench.batch.offer(owner(0), job)?;
+        bench.run_dry();
+        Ok::<_, Refusal>(bench.said.remove(&owner(0)))
+    };
+    let bare = weigh("it is ", ["A", "B", "C"]);
+    assert!(matches!(&bare, Ok(Some(said)) if matches!(said[..], [FromWorker::Weighed { .. }])));
+    assert_eq!(weigh("it is", [" A", " B", " C"]), bare);
+    for ambiguous in [["A", "B", "Bc"], ["A", "B", ""], ["A", "A", "A"]] {
+        let refused = weigh("it is ", ambiguous);
+        assert!(
+            matches!(refused, Err(Refusal::Malformed { .. })),
+            "{ambiguous:?}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use super::{
     batch::{CHUNK, Outgoing, SlotCopy},
     engine::{Run, Vocabulary, Want},
     job::{Job, Work},
-    sampler::log_softmax,
+    sampler::{Distribution, log_softmax},
     text::TextStream,
 };
 use crate::wire::worker::{FromWorker, Usage};
@@ -118,11 +118,11 @@ impl Row {
             let rows = logits.chunks_exact(logits.len() / run.tokens.len());
             for logits in rows {
                 let token = text[score.log_probs.len()];
-                let log_probs = log_softmax(&logits[..logits.len().min(size)]);
-                let (mean, variance) = moments(&log_probs);
-                score.log_probs.push(log_probs[token as usize] as f32);
-                score.means.push(mean as f32);
-                score.variances.push(variance as f32);
+                let distribution = Distribution::of(&logits[..logits.len().min(size)]);
+                let log_prob = distribution.log_prob(logits[token as usize]);
+                score.log_probs.push(log_prob as f32);
+                score.means.push(distribution.mean as f32);
+                score.variances.push(distribution.variance as f32);
             }
         }
         if self.left() > 0 {
@@ -184,14 +184,6 @@ impl Row {
             }
         }
     }
-}
-
-/// Mean and variance of the log-probability under the distribution itself.
-fn moments(log_probs: &[f64]) -> (f64, f64) {
-    let possible = || log_probs.iter().filter(|p| p.is_finite());
-    let mean: f64 = possible().map(|p| p.exp() * p).sum();
-    let variance = possible().map(|p| p.exp() * (p - mean).powi(2)).sum();
-    (mean, variance)
 }
 
 /// The text of each token; one that ends inside a character gives it to the next.

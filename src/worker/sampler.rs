@@ -24,9 +24,15 @@ const FIRST_SORTED: usize = 256;
 #[error("no token is possible here")]
 pub(crate) struct NoToken;
 
+/// How far below the likeliest one a token may lie, in nats after temperature, to be a
+/// candidate at all. What is dropped has, all 50,000 together, less than a hundred millionth
+/// of the likeliest one's probability; most of the vocabulary never gets its exponential.
+const DEPTH: f32 = 30.0;
+
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     token: u32,
+    /// Relative to the likeliest one, after temperature: 0 or less.
     logit: f32,
 }
 
@@ -45,6 +51,8 @@ pub(crate) struct Sampler {
     seen: HashSet<u32>,
     /// Occurrences in the output.
     counts: HashMap<u32, u32>,
+    /// Kept from one draw to the next for its memory alone.
+    scratch: Vec<f32>,
 }
 
 impl Sampler {
@@ -59,42 +67,34 @@ impl Sampler {
             rng: ChaCha8Rng::seed_from_u64(sampling.seed),
             seen,
             counts: HashMap::new(),
+            scratch: Vec::new(),
         }
     }
 
     /// Draws one token and remembers it.
     ///
-    /// `allowed` says which tokens may come; a logit that is not a number counts as
-    /// impossible.
+    /// `mask` takes impossible tokens out by setting their logits to minus infinity; a logit
+    /// that is not a number counts as impossible.
     pub(crate) fn draw(
         &mut self,
         logits: &[f32],
-        allowed: impl Fn(u32) -> bool,
+        mask: impl FnOnce(&mut [f32]),
     ) -> Result<u32, NoToken> {
-        let mut candidates: Vec<Candidate> = (0u32..)
-            .zip(logits)
-            .filter(|&(token, &logit)| {
-                !logit.is_nan() && logit != f32::NEG_INFINITY && allowed(token)
-            })
-            .map(|(token, &logit)| Candidate {
-                token,
-                // An infinite logit would make the sums below meaningless.
-                logit: self.penalise(token, logit.clamp(-1e30, 1e30)),
-            })
-            .collect();
-        let token = if self.sampling.temperature <= 0.0 {
-            candidates
-                .iter()
-                .min_by(|a, b| likelier(a, b))
-                .ok_or(NoToken)?
-                .token
-        } else {
-            for candidate in &mut candidates {
-                candidate.logit = (candidate.logit / self.sampling.temperature).max(f32::MIN);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        scratch.extend(logits.iter().map(|&logit| {
+            if logit.is_nan() {
+                f32::NEG_INFINITY
+            } else {
+                // An infinite logit would make differences meaningless.
+                logit.min(1e30)
             }
-            let kept = truncate(&mut candidates, &self.sampling);
-            pick(kept, &mut self.rng).ok_or(NoToken)?
-        };
+        }));
+        mask(&mut scratch);
+        self.penalise(&mut scratch);
+        let token = self.pick(&scratch);
+        self.scratch = scratch;
+        let token = token?;
         if self.sampling.repetition_penalty != 1.0 {
             self.seen.insert(token);
         }
@@ -102,27 +102,54 @@ impl Sampler {
         Ok(token)
     }
 
-    fn penalise(&self, token: u32, mut logit: f32) -> f32 {
+    fn penalise(&self, logits: &mut [f32]) {
         let sampling = &self.sampling;
-        if sampling.repetition_penalty != 1.0 && self.seen.contains(&token) {
-            if logit > 0.0 {
-                logit /= sampling.repetition_penalty;
-            } else {
-                logit *= sampling.repetition_penalty;
+        for &token in &self.seen {
+            if let Some(logit) = logits.get_mut(token as usize) {
+                if *logit > 0.0 {
+                    *logit /= sampling.repetition_penalty;
+                } else {
+                    *logit *= sampling.repetition_penalty;
+                }
             }
         }
-        if (sampling.frequency_penalty != 0.0 || sampling.presence_penalty != 0.0)
-            && let Some(&count) = self.counts.get(&token)
-        {
-            logit -= count as f32 * sampling.frequency_penalty + sampling.presence_penalty;
+        if sampling.frequency_penalty != 0.0 || sampling.presence_penalty != 0.0 {
+            for (&token, &count) in &self.counts {
+                if let Some(logit) = logits.get_mut(token as usize) {
+                    *logit -= count as f32 * sampling.frequency_penalty + sampling.presence_penalty;
+                }
+            }
         }
-        logit
+    }
+
+    fn pick(&mut self, logits: &[f32]) -> Result<u32, NoToken> {
+        let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if best == f32::NEG_INFINITY {
+            return Err(NoToken);
+        }
+        let temperature = self.sampling.temperature.max(0.0);
+        let mut candidates: Vec<Candidate> = (0u32..)
+            .zip(logits)
+            .filter(|&(_, &logit)| best - logit <= DEPTH * temperature)
+            .map(|(token, &logit)| Candidate {
+                token,
+                logit: if logit == best {
+                    0.0
+                } else {
+                    (logit - best) / temperature
+                },
+            })
+            .collect();
+        if temperature == 0.0 {
+            return candidates.first().map(|first| first.token).ok_or(NoToken);
+        }
+        draw_one(truncate(&mut candidates, &self.sampling), &mut self.rng).ok_or(NoToken)
     }
 }
 
 /// Weight of a candidate beside the likeliest one, whose weight is 1.
-fn weight(candidate: &Candidate, best: f32) -> f64 {
-    f64::from((candidate.logit - best).exp())
+fn weight(candidate: &Candidate) -> f64 {
+    f64::from(candidate.logit.exp())
 }
 
 /// Sorts the `count` likeliest to the front.
@@ -148,14 +175,7 @@ fn truncate<'a>(candidates: &'a mut [Candidate], sampling: &Sampling) -> &'a [Ca
     if !nucleus && sampling.min_p <= 0.0 {
         return kept;
     }
-    let Some(best) = kept
-        .iter()
-        .min_by(|a, b| likelier(a, b))
-        .map(|best| best.logit)
-    else {
-        return kept;
-    };
-    let total: f64 = kept.iter().map(|candidate| weight(candidate, best)).sum();
+    let total: f64 = kept.iter().map(weight).sum();
     let wanted = if nucleus {
         f64::from(sampling.top_p) * total
     } else {
@@ -169,7 +189,7 @@ fn truncate<'a>(candidates: &'a mut [Candidate], sampling: &Sampling) -> &'a [Ca
             sorted = (sorted * 8).max(FIRST_SORTED).min(kept.len());
             sort_front(kept, sorted);
         }
-        let share = weight(&kept[end], best);
+        let share = weight(&kept[end]);
         // The likeliest one always stays.
         if end > 0 && (sum >= wanted || share < f64::from(sampling.min_p)) {
             break;
@@ -180,28 +200,64 @@ fn truncate<'a>(candidates: &'a mut [Candidate], sampling: &Sampling) -> &'a [Ca
     &kept[..end]
 }
 
-fn pick(candidates: &[Candidate], rng: &mut impl Rng) -> Option<u32> {
-    let best = candidates
-        .iter()
-        .map(|candidate| candidate.logit)
-        .fold(f32::MIN, f32::max);
-    let total: f64 = candidates
-        .iter()
-        .map(|candidate| weight(candidate, best))
-        .sum();
+fn draw_one(candidates: &[Candidate], rng: &mut impl Rng) -> Option<u32> {
+    let total: f64 = candidates.iter().map(weight).sum();
     let mut left = rng.random::<f64>() * total;
     for candidate in candidates {
-        left -= weight(candidate, best);
+        left -= weight(candidate);
         if left < 0.0 {
             return Some(candidate.token);
         }
     }
-    // Rounding may leave a crumb: it belongs to the last one that weighs anything.
-    candidates
-        .iter()
-        .rev()
-        .find(|candidate| weight(candidate, best) > 0.0)
-        .map(|candidate| candidate.token)
+    // Rounding may leave a crumb.
+    candidates.last().map(|last| last.token)
+}
+
+/// What a row of logits says about any next token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Distribution {
+    best: f64,
+    /// Natural log of the sum of all weights beside the best.
+    log_sum: f64,
+    /// Mean of the log-probability under the distribution itself (minus entropy), nats.
+    pub(crate) mean: f64,
+    /// Variance of the same, nats².
+    pub(crate) variance: f64,
+}
+
+impl Distribution {
+    /// Softmax in one pass; what is not a number counts as impossible.
+    pub(crate) fn of(logits: &[f32]) -> Self {
+        let best = logits
+            .iter()
+            .copied()
+            .fold(f32::NEG_INFINITY, f32::max)
+            .min(1e30);
+        let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
+        for &logit in logits {
+            let relative = logit.min(1e30) - best;
+            let weight = f64::from(relative.exp());
+            if !logit.is_nan() && weight > 0.0 {
+                let relative = f64::from(relative);
+                sum += weight;
+                first += weight * relative;
+                second += weight * relative * relative;
+            }
+        }
+        let mean = first / sum;
+        let log_sum = f64::ln(sum);
+        Self {
+            best: f64::from(best),
+            log_sum,
+            mean: mean - log_sum,
+            variance: (second / sum - mean * mean).max(0.0),
+        }
+    }
+
+    /// Natural log of the probability of a token with this logit.
+    pub(crate) fn log_prob(&self, logit: f32) -> f64 {
+        f64::from(logit) - self.best - self.log_sum
+    }
 }
 
 /// Natural log of the softmax of `logits`; what is not a number counts as impossible.
@@ -281,17 +337,12 @@ mod tests {
     }
 
     /// The plain definition: sort everything, cut by k, then by p, then by m.
-    fn kept_by_definition(logits: &[f32], sampling: &Sampling) -> Vec<u32> {
-        let mut all: Vec<Candidate> = (0u32..)
-            .zip(logits)
-            .map(|(token, &logit)| Candidate { token, logit })
-            .collect();
+    fn kept_by_definition(mut all: Vec<Candidate>, sampling: &Sampling) -> Vec<u32> {
         all.sort_by(likelier);
         if sampling.top_k > 0 {
             all.truncate(sampling.top_k as usize);
         }
-        let best = all[0].logit;
-        let total: f64 = all.iter().map(|c| weight(c, best)).sum();
+        let total: f64 = all.iter().map(weight).sum();
         let mut sum = 0.0;
         let mut kept = Vec::new();
         for candidate in &all {
@@ -299,10 +350,10 @@ mod tests {
             {
                 break;
             }
-            sum += weight(candidate, best);
+            sum += weight(candidate);
             kept.push(candidate);
         }
-        kept.retain(|c| c.token == all[0].token || weight(c, best) >= f64::from(sampling.min_p));
+        kept.retain(|c| c.token == all[0].token || weight(c) >= f64::from(sampling.min_p));
         let mut tokens: Vec<u32> = kept.iter().map(|c| c.token).collect();
         tokens.sort_unstable();
         tokens
@@ -319,7 +370,14 @@ mod tests {
                 let possible = (0u32..)
                     .zip(&logits)
                     .any(|(t, l)| allowed(t) && !l.is_nan() && *l != f32::NEG_INFINITY);
-                match sampler.draw(&logits, allowed) {
+                let mask = |logits: &mut [f32]| {
+                    for (token, logit) in (0u32..).zip(logits) {
+                        if !allowed(token) {
+                            *logit = f32::NEG_INFINITY;
+                        }
+                    }
+                };
+                match sampler.draw(&logits, mask) {
                     Ok(token) => {
                         prop_assert!(allowed(token));
                         let logit = logits[token as usize];
@@ -334,7 +392,7 @@ mod tests {
         fn the_same_seed_draws_the_same_tokens(logits in logits(), sampling in sampling()) {
             let run = || {
                 let mut sampler = Sampler::new(&sampling, &[3]);
-                (0..8).map(|_| sampler.draw(&logits, |_| true)).collect::<Vec<_>>()
+                (0..8).map(|_| sampler.draw(&logits, |_| {})).collect::<Vec<_>>()
             };
             prop_assert_eq!(run(), run());
         }
@@ -347,12 +405,15 @@ mod tests {
             min_p in prop_oneof![Just(0.0f32), 0.0f32..0.9],
         ) {
             let sampling = Sampling { top_k, top_p, min_p, ..Sampling::default() };
-            let mut candidates: Vec<Candidate> =
-                (0u32..).zip(&logits).map(|(token, &logit)| Candidate { token, logit }).collect();
+            let best = logits.iter().copied().fold(f32::MIN, f32::max);
+            let mut candidates: Vec<Candidate> = (0u32..)
+                .zip(&logits)
+                .map(|(token, &logit)| Candidate { token, logit: logit - best })
+                .collect();
+            let wanted = kept_by_definition(candidates.clone(), &sampling);
             let mut kept: Vec<u32> =
                 truncate(&mut candidates, &sampling).iter().map(|c| c.token).collect();
             kept.sort_unstable();
-            let wanted = kept_by_definition(&logits, &sampling);
             // Sums in another order may differ in the last bit: one token at the border.
             prop_assert!(kept.len().abs_diff(wanted.len()) <= 1, "{} for {}", kept.len(), wanted.len());
             let (short, long) = if kept.len() < wanted.len() { (&kept, &wanted) } else { (&wanted, &kept) };
@@ -364,7 +425,7 @@ mod tests {
             logits in proptest::collection::vec(-9f32..9.0, 1..300), seed in any::<u64>(),
         ) {
             let mut sampler = Sampler::new(&Sampling { temperature: 0.0, ..plain(seed) }, &[]);
-            let token = sampler.draw(&logits, |_| true).expect("one is possible");
+            let token = sampler.draw(&logits, |_| {}).expect("one is possible");
             prop_assert!(logits.iter().all(|&logit| logit <= logits[token as usize]));
         }
 
@@ -378,6 +439,23 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_distribution_is_its_softmax(
+            logits in proptest::collection::vec(-20f32..20.0, 1..300),
+        ) {
+            let log_probs = log_softmax(&logits);
+            let distribution = Distribution::of(&logits);
+            let mean: f64 = log_probs.iter().map(|p| p.exp() * p).sum();
+            let variance: f64 = log_probs.iter().map(|p| p.exp() * (p - mean).powi(2)).sum();
+            prop_assert!((distribution.mean - mean).abs() < 1e-4);
+            prop_assert!((distribution.variance - variance).abs() < 1e-3);
+            for (&logit, wanted) in logits.iter().zip(&log_probs) {
+                prop_assert!((distribution.log_prob(logit) - wanted).abs() < 1e-4);
+            }
+        }
+    }
+
     #[test]
     fn draws_follow_the_softmax() {
         let logits = [1.0f32, 0.0, 2.0, f32::NEG_INFINITY];
@@ -385,7 +463,7 @@ mod tests {
         let mut sampler = Sampler::new(&plain(7), &[]);
         let mut counts = [0u32; 4];
         for _ in 0..20_000 {
-            counts[sampler.draw(&logits, |_| true).expect("possible") as usize] += 1;
+            counts[sampler.draw(&logits, |_| {}).expect("possible") as usize] += 1;
         }
         for (count, log_prob) in counts.iter().zip(log_probs) {
             assert!((f64::from(*count) / 20_000.0 - log_prob.exp()).abs() < 0.015);
@@ -403,20 +481,20 @@ mod tests {
             repetition_penalty: 2.0,
             ..greedy.clone()
         };
-        assert_eq!(Sampler::new(&repeated, &[0]).draw(&logits, |_| true), Ok(1));
+        assert_eq!(Sampler::new(&repeated, &[0]).draw(&logits, |_| {}), Ok(1));
         let present = Sampling {
             presence_penalty: 0.5,
             ..greedy.clone()
         };
         let mut sampler = Sampler::new(&present, &[0]);
-        assert_eq!(sampler.draw(&logits, |_| true), Ok(0));
-        assert_eq!(sampler.draw(&logits, |_| true), Ok(1));
+        assert_eq!(sampler.draw(&logits, |_| {}), Ok(0));
+        assert_eq!(sampler.draw(&logits, |_| {}), Ok(1));
         let frequent = Sampling {
             frequency_penalty: 0.04,
             ..greedy
         };
         let mut sampler = Sampler::new(&frequent, &[]);
-        let drawn: Vec<_> = (0..4).map(|_| sampler.draw(&logits, |_| true)).collect();
+        let drawn: Vec<_> = (0..4).map(|_| sampler.draw(&logits, |_| {})).collect();
         assert_eq!(drawn, [Ok(0), Ok(0), Ok(0), Ok(1)]);
     }
 
@@ -428,7 +506,7 @@ mod tests {
             ..Sampling::default()
         };
         assert_eq!(
-            Sampler::new(&sampling, &[0]).draw(&[-1.0, -1.5], |_| true),
+            Sampler::new(&sampling, &[0]).draw(&[-1.0, -1.5], |_| {}),
             Ok(1)
         );
     }

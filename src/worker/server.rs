@@ -86,6 +86,8 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
             error,
         })?;
         let orphaned = watch_stdin()?;
+        let warm = preparer.clone();
+        tokio::task::spawn_blocking(move || warm.warm_up());
         let mut terminate =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tracing::info!(

@@ -68,10 +68,16 @@ impl Writing {
     pub(crate) fn next(&mut self, logits: &[f32]) -> Result<Written, String> {
         let logits = &logits[..logits.len().min(self.vocabulary.size())];
         let token = match &mut self.mask {
-            None => self.sampler.draw(logits, |_| true),
+            None => self.sampler.draw(logits, |_| {}),
             Some(mask) => {
                 let allowed = mask.allowed().map_err(|error| error.to_string())?;
-                self.sampler.draw(logits, |token| allowed.is_allowed(token))
+                self.sampler.draw(logits, |logits| {
+                    for (token, logit) in (0u32..).zip(logits) {
+                        if !allowed.is_allowed(token) {
+                            *logit = f32::NEG_INFINITY;
+                        }
+                    }
+                })
             }
         }
         .map_err(|error| error.to_string())?;

@@ -36,6 +36,17 @@ async fn keeps_silent(kind: Kind) {
     let mut seen = client.open(kind, Mode::Blind).await;
     client.play_out(&mut seen).await;
     assert_eq!(seen.round(), 2, "more than one round was judged");
+    assert!(
+        matches!(
+            seen.ended(),
+            Some(Event::Ended {
+                outcome: Some(_),
+                ..
+            })
+        ),
+        "{:?}",
+        seen.ended()
+    );
     // The two events of the last round that end the game come together and in the clear;
     // nothing does before.
     let hidden = before_the_end(&client);

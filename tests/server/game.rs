@@ -3,6 +3,7 @@
 use crate::support::{
     client::{Client, Seen},
     house::House,
+    replay,
 };
 use parlour::{
     play::imitation::{Ending, Event, Kind, Mode, Seat},
@@ -205,16 +206,9 @@ async fn a_finished_game_can_be_looked_at_again_and_taken_away() {
     assert_eq!(status, 404, "a game that goes on is nobody's business");
     client.play_out(&mut seen).await;
 
-    let replay: serde_json::Value = reqwest::get(&address)
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("json");
-    assert_eq!(replay["room"], seen.room.as_str());
-    let events = serde_json::to_value(&seen.events).expect("json");
     assert_eq!(
-        replay["events"], events,
+        replay::of(&address).await,
+        seen.events,
         "what the player saw is what there is"
     );
 

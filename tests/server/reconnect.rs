@@ -8,7 +8,7 @@ use parlour::{
 use crate::support::{
     client::{Client, Seen},
     house::House,
-    models,
+    models, replay,
     standin::Standin,
 };
 
@@ -49,9 +49,10 @@ async fn who_comes_back_in_mid_line_gets_the_gap_and_the_line_so_far() {
     let opened = seen.clone();
     witness.let_pass(3);
     let mut read = client.follow(&mut seen, |seen| seen.round() == 1).await;
-    while partial(&read, Line::OtherAnswer) != "My sister brought" {
+    while partial(&read, Line::OtherAnswer).split(' ').count() < 3 {
         read.push(client.hear().await);
     }
+    let half = partial(&read, Line::OtherAnswer);
     drop(client.socket);
 
     let mut again = Client::enter(&house, Some(&client.session)).await;
@@ -64,7 +65,7 @@ async fn who_comes_back_in_mid_line_gets_the_gap_and_the_line_so_far() {
     again.resume(&mut late).await;
     assert_eq!(late.events, seen.events, "the gap came whole");
     let mut read = Vec::new();
-    while partial(&read, Line::OtherAnswer) != "My sister brought" {
+    while partial(&read, Line::OtherAnswer) != half {
         read.push(again.hear().await);
     }
     witness.open();
@@ -203,15 +204,10 @@ async fn a_server_killed_in_mid_round_goes_on_with_the_same_game() {
         count(&|e| matches!(e, Event::Answered { text, .. } if text == "I like the sea")),
         1
     );
-    let replay: serde_json::Value = reqwest::get(house.url(&format!("/api/replay/{}", seen.room)))
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("json");
+    let address = house.url(&format!("/api/replay/{}", seen.room));
     assert_eq!(
-        replay["events"],
-        serde_json::to_value(&seen.events).expect("json"),
+        replay::of(&address).await,
+        seen.events,
         "what was seen across three servers is what there is"
     );
 }

@@ -1,13 +1,13 @@
 //! What the judge is told: how to ask, how to weigh, how to give reasons.
 
+mod live;
 mod question;
 mod reasons;
 mod verdict;
 
+pub use live::{reasoning_so_far, relabelled_so_far};
 pub use question::{Unfit, acceptable_question, bank_question, question};
-pub use reasons::{
-    FormError, parse_reasoning, reasoning, reasoning_schema, reasoning_so_far, relabelled_so_far,
-};
+pub use reasons::{FormError, parse_reasoning, reasoning, reasoning_schema};
 pub use verdict::{Form, OPTIONS, Order, form, form_schema, parse_form, weigh};
 
 use crate::play::imitation::Seat;

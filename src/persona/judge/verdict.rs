@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ANSWER_LIMIT, FormError, reasons};
+use super::{ANSWER_LIMIT, FormError, live, reasons};
 use crate::{
     persona::{Draft, Exchange, assistant, quoted, system, user},
     play::{
@@ -41,8 +41,15 @@ impl Order {
 /// What to weigh after the prompt of [`weigh`]: the first witness is human, the second is.
 pub const OPTIONS: [&str; 2] = [" first", " second"];
 
-/// What [`OPTIONS`] follow.
-const PREFILL: &str = "The real person is the";
+/// How one kind of game is put to the model.
+struct Approach {
+    task: &'static str,
+    /// Ends each transcript.
+    ask: &'static str,
+    /// What [`OPTIONS`] follow.
+    prefill: &'static str,
+    examples: &'static [Example],
+}
 
 /// A round that the judge is shown as an example, and the place of the person in it.
 struct Example {
@@ -51,105 +58,116 @@ struct Example {
     person: usize,
 }
 
-/// Both places twice, so that the examples favour neither.
-const DIRECT: &[Example] = &[
-    Example {
-        question: "What did you do last night?",
-        answers: [
-            "nothing much, fell asleep on the sofa again",
-            "I enjoyed a wonderful evening of reading and relaxing with my family and friends.",
-        ],
-        person: 0,
-    },
-    Example {
-        question: "What is in your pocket?",
-        answers: [
-            "In my pocket there is a small device that is used by many people every day.",
-            "keys, a receipt, some fluff",
-        ],
-        person: 1,
-    },
-    Example {
-        question: "Do you like winter?",
-        answers: [
-            "Winter is a beautiful season, and it is a season that is full of snow and snow.",
-            "nope, too dark",
-        ],
-        person: 1,
-    },
-    Example {
-        question: "What is 9 times 7?",
-        answers: ["63 i think", "The number is 9, and 9 is 7, so it is 16."],
-        person: 0,
-    },
-];
+/// The examples have the person in both places twice, so that they favour neither.
+const DIRECT: Approach = Approach {
+    task: "Two people answered a question. One is a real person, the other is a computer \
+           program. Say which one is the real person.",
+    ask: "Who is the real person?",
+    prefill: "The real person is the",
+    examples: &[
+        Example {
+            question: "What did you do last night?",
+            answers: [
+                "nothing much, fell asleep on the sofa again",
+                "I enjoyed a wonderful evening of reading and relaxing with my family and friends.",
+            ],
+            person: 0,
+        },
+        Example {
+            question: "What is in your pocket?",
+            answers: [
+                "In my pocket there is a small device that is used by many people every day.",
+                "keys, a receipt, some fluff",
+            ],
+            person: 1,
+        },
+        Example {
+            question: "Do you like winter?",
+            answers: [
+                "Winter is a beautiful season, and it is a season that is full of snow and snow.",
+                "nope, too dark",
+            ],
+            person: 1,
+        },
+        Example {
+            question: "What is 9 times 7?",
+            answers: ["63 i think", "The number is 9, and 9 is 7, so it is 16."],
+            person: 0,
+        },
+    ],
+};
 
-/// The person plays machine here, and slips.
-const INVERSE: &[Example] = &[
-    Example {
-        question: "What did you do last night?",
-        answers: [
-            "PROCESSING... sleep mode was activated beep boop",
-            "I do not have nights. I was available at all times.",
-        ],
-        person: 0,
-    },
-    Example {
-        question: "What is in your pocket?",
-        answers: [
-            "I am a computer program. I do not have a pocket.",
-            "my pockets contain zero items, human",
-        ],
-        person: 1,
-    },
-    Example {
-        question: "Do you like winter?",
-        answers: [
-            "I do not have preferences. Winter is the coldest season of the year.",
-            "cold is bad for my batteries lol",
-        ],
-        person: 1,
-    },
-    Example {
-        question: "What is 9 times 7?",
-        answers: ["calculating.. 63", "The result is 63."],
-        person: 0,
-    },
-];
+/// The person plays machine here, and slips into play. A small model hears that better than
+/// it sees through roles: asked who the person is, SmolLM2-135M was right in 2 of 6 pairs,
+/// asked who is more casual in 5.
+const INVERSE: Approach = Approach {
+    task: "Say which of two answers is more casual and playful.",
+    ask: "Which one is more casual?",
+    prefill: "The more casual one is the",
+    examples: &[
+        Example {
+            question: "What did you do last night?",
+            answers: [
+                "PROCESSING... sleep mode was activated beep boop",
+                "I do not have nights. I was available at all times.",
+            ],
+            person: 0,
+        },
+        Example {
+            question: "What is in your pocket?",
+            answers: [
+                "I am a computer program. I do not have a pocket.",
+                "my pockets contain zero items, human",
+            ],
+            person: 1,
+        },
+        Example {
+            question: "Do you like winter?",
+            answers: [
+                "I do not have preferences. Winter is the coldest season of the year.",
+                "cold is bad for my batteries lol",
+            ],
+            person: 1,
+        },
+        Example {
+            question: "What is 9 times 7?",
+            answers: ["calculating.. 63", "The result is 63."],
+            person: 0,
+        },
+    ],
+};
 
 /// The prompt whose next word is one of [`OPTIONS`]. It holds this round's exchange alone:
 /// [`crate::play::evidence::combine`] adds the rounds up.
 pub fn weigh(kind: Kind, exchange: &Exchange, order: Order) -> Draft {
-    let (task, examples) = match kind {
-        Kind::Direct => (
-            "Two people answered a question. One is a real person, the other is a computer \
-             program. Say which one is the real person.",
-            DIRECT,
-        ),
-        Kind::Inverse => (
-            "Two computer programs answered a question. One of them is really a person who \
-             pretends. Say which one is the real person.",
-            INVERSE,
-        ),
+    let Approach {
+        task,
+        ask,
+        prefill,
+        examples,
+    } = match kind {
+        Kind::Direct => DIRECT,
+        Kind::Inverse => INVERSE,
     };
     let mut messages = vec![system(task)];
     for example in examples {
-        messages.push(user(transcript(example.question, example.answers)));
-        messages.push(assistant(format!("{PREFILL}{}.", OPTIONS[example.person])));
+        messages.push(user(transcript(example.question, example.answers, ask)));
+        messages.push(assistant(format!("{prefill}{}.", OPTIONS[example.person])));
     }
     messages.push(user(transcript(
         &exchange.question,
         order.answers(exchange),
+        ask,
     )));
     Draft {
-        prefill: PREFILL.to_owned(),
+        prefill: prefill.to_owned(),
         ..Draft::new(messages, 1)
     }
 }
 
-fn transcript(question: &str, [first, second]: [&str; 2]) -> String {
+fn transcript(question: &str, [first, second]: [&str; 2], ask: &str) -> String {
     format!(
-        "{}\n- First: {}\n- Second: {}\nWho is the real person?",
+        "{}\n- First: {}\n- Second: {}\n{ask}",
         quoted(question, ANSWER_LIMIT),
         quoted(first, ANSWER_LIMIT),
         quoted(second, ANSWER_LIMIT)
@@ -252,7 +270,7 @@ pub fn parse_form(text: &str, order: Order) -> Result<Form, FormError> {
         raw.confidence
     };
     Ok(Form {
-        reasoning: reasons::relabelled(&reasons::checked(&raw.reasoning)?, order),
+        reasoning: live::relabelled(&reasons::checked(&raw.reasoning)?, order),
         opinion: Opinion {
             decision,
             // In range by the clamp, so the cast is exact.
@@ -316,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_examples_favour_no_place() {
-        for examples in [DIRECT, INVERSE] {
+        for Approach { examples, .. } in [DIRECT, INVERSE] {
             let second: usize = examples.iter().map(|example| example.person).sum();
             assert_eq!(2 * second, examples.len());
         }

@@ -2,12 +2,9 @@
 
 use super::{
     Command, Effect, Ending, Event, Kind, Mode, Outcome, Refusal, Rules, Seat, Verdict, score,
+    text::{MACHINE_TEXT_LIMIT, cleaned, machine_text},
 };
 use crate::play::{Dice, UnixMillis};
-
-/// Longest question or bot answer that is stored, characters. What the machines say is
-/// trusted, but a machine gone wild must not fill the log.
-const MACHINE_TEXT_LIMIT: usize = 4000;
 
 /// One round as far as it has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -280,39 +277,6 @@ fn check(rules: &Rules) -> Result<(), Refusal> {
         return bad("an answer must have room for a character");
     }
     Ok(())
-}
-
-/// One line: control characters and runs of white space become single spaces, the ends are
-/// trimmed. Characters that only steer how others are drawn (bidirectional overrides, zero
-/// width) go as well: in a game about who wrote what they could hide text.
-fn cleaned(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) {
-            continue;
-        }
-        if c.is_whitespace() || c.is_control() {
-            if !clean.ends_with(' ') {
-                clean.push(' ');
-            }
-        } else {
-            clean.push(c);
-        }
-    }
-    clean.trim().to_owned()
-}
-
-fn steers(c: char) -> bool {
-    matches!(c,
-        '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
-}
-
-fn machine_text(text: &str) -> Result<String, Refusal> {
-    let clean: String = cleaned(text).chars().take(MACHINE_TEXT_LIMIT).collect();
-    if clean.is_empty() {
-        return Err(Refusal::Empty);
-    }
-    Ok(clean)
 }
 
 impl Table {

@@ -5,4 +5,5 @@
 pub mod client;
 pub mod house;
 pub mod models;
+pub mod replay;
 pub mod standin;

@@ -10,10 +10,31 @@ pub const WITNESS: &str = "marmalade";
 /// A word that only the judge's reasons hold.
 pub const REASON: &str = "suspiciously";
 
-/// What the witness answers: another line for each question.
+const ANSWERS: [&str; 5] = [
+    "My sister brought three jars of marmalade home from the market",
+    "Rain, mostly, and burnt toast with marmalade when the bus was late",
+    "I would rather be a gardener than eat any more marmalade in bed",
+    "Nobody at work knows that marmalade makes me think of funerals",
+    "A blue bicycle, a broken tooth and marmalade all over the carpet",
+];
+
+const QUESTIONS: [&str; 5] = [
+    "Which smell reminds you of the summer when you were small?",
+    "Who taught you to tie your shoes before school began?",
+    "What would you never lend to your closest neighbour?",
+    "How did you spend the last rainy weekend at home?",
+    "Where do old umbrellas go when everybody forgets them?",
+];
+
+/// Another one for each round: a prompt grows with the rounds.
+fn pick<'a>(from: &[&'a str], request: &Value) -> &'a str {
+    let messages = request["messages"].as_array().map_or(0, Vec::len);
+    from[messages / 2 % from.len()]
+}
+
+/// What the witness answers.
 pub fn witness(request: &Value) -> String {
-    let number = question_number(request);
-    format!("My sister brought {number} jars of {WITNESS} home from the market on Sunday")
+    pick(&ANSWERS, request).to_owned()
 }
 
 /// What the judge says: a question, or a verdict that convinces nobody.
@@ -21,20 +42,13 @@ pub fn judge(request: &Value) -> String {
     if request.get("response_format").is_some() {
         json!({
             "reasoning": format!("One of them sounds {REASON} tidy to me, the other one less so."),
-            "decision": "first",
+            "decision": "one",
             "confidence": 55,
         })
         .to_string()
     } else {
-        let number = question_number(request);
-        format!("Which smell reminds you of the summer when you were {number} years old?")
+        pick(&QUESTIONS, request).to_owned()
     }
-}
-
-/// Another number for another request.
-fn question_number(request: &Value) -> usize {
-    let text = request["messages"].to_string();
-    text.matches("summer").count() + text.matches("role").count() + 5
 }
 
 /// A house whose models follow these scripts, at once.

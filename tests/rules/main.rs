@@ -1,0 +1,5 @@
+//! Laws of the imitation game.
+
+mod cases;
+mod random;
+mod table;
