@@ -61,12 +61,12 @@ for (const kind of Object.keys(KINDS) as Kind[]) {
       await expect(page.getByTestId('theirs')).toHaveCount(rounds);
       await expect(page.getByTestId('theirs').first()).not.toContainText('has answered');
       await expect(page.getByTestId('reasoning')).toHaveCount(rounds);
+      await photograph(page, `verdict-${kind}-${mode}`);
       await page.getByText('The same as a table').click();
       await expect(page.getByRole('rowheader')).toHaveCount(rounds);
       await page.getByText('How this verdict came about').click();
       await expect(page.getByTestId('grounds').getByRole('listitem')).toHaveCount(rounds);
       const headline = await page.getByTestId('headline').innerText();
-      await photograph(page, `verdict-${kind}-${mode}`);
 
       const room = new URL(page.url()).pathname.split('/').at(-1);
       const stranger = await browser.newContext();
