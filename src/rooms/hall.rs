@@ -2,22 +2,20 @@
 //! a room that is lost. It decides nothing about games.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 
 use super::{
     House,
     audience::tell,
     identity::{self, SessionKey, Token, now},
     messages::{
-        FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, Shut, SignIn, SignOut,
-        SignedIn, ToSession, Wish, refused,
+        FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomIdle, Shut, SignIn,
+        SignOut, SignedIn, ToSession, Wish, refused,
     },
     pulse::SocketId,
     room::{Room, Start},
@@ -67,6 +65,9 @@ struct Visitor {
 pub struct Hall {
     house: Arc<House>,
     rooms: HashMap<String, Standing>,
+    /// Room actors so far: each has its number, so that the last words of one are not taken
+    /// for the next one's.
+    lives: u32,
     /// Rooms that are being opened, so that the cap holds while the store works.
     opening: usize,
     visitors: HashMap<SocketId, Visitor>,
@@ -81,6 +82,7 @@ impl Hall {
         Self {
             house,
             rooms: HashMap::new(),
+            lives: 0,
             opening: 0,
             visitors: HashMap::new(),
             seats: HashMap::new(),
@@ -127,11 +129,10 @@ impl Hall {
         before: Option<&Standing>,
         ctx: &Context<Self>,
     ) {
-        let life = before.map_or(0, |standing| standing.life + 1);
-        let ended: Recipient<RoomEnded> = ctx.address().recipient();
-        let gone: Recipient<RoomGone> = ctx.address().recipient();
+        self.lives += 1;
+        let life = self.lives;
         let house = Arc::clone(&self.house);
-        let room = Room::new(house, id.clone(), life, start, ended, gone).start();
+        let room = Room::new(house, id.clone(), life, start, ctx.address()).start();
         let short_lives = before.map_or(0, |standing| {
             if standing.since.elapsed() < SHORT_LIFE {
                 standing.short_lives + 1
@@ -287,6 +288,46 @@ impl Hall {
         let room = visitor.room.as_ref().and_then(|room| self.rooms.get(room));
         if let Some(standing) = room {
             standing.room.do_send(GetUp { socket, for_good });
+        }
+    }
+
+    fn is_awaited(&self, room: &str) -> bool {
+        self.sitting(room).next().is_some()
+    }
+
+    fn sitting<'a>(&'a self, room: &'a str) -> impl Iterator<Item = &'a Guest> {
+        self.visitors
+            .values()
+            .filter(move |visitor| visitor.seated && visitor.room.as_deref() == Some(room))
+            .map(|visitor| &visitor.guest)
+    }
+
+    fn unseat(&self, room: &str) {
+        for guest in self.sitting(room) {
+            tell(guest, ToSession::Unseated);
+        }
+    }
+
+    fn rebuild(&mut self, room: String, fallen: &Standing, ctx: &Context<Self>) {
+        if fallen.short_lives >= REBUILDS {
+            tracing::error!(
+                room,
+                "a room falls again and again; it is left as its log has it"
+            );
+            self.unseat(&room);
+            return;
+        }
+        tracing::error!(room, "a room fell; it is rebuilt from its log");
+        self.house.tally.rebuilt();
+        self.start_room(room.clone(), Start::Load, Some(fallen), ctx);
+        if let Some(standing) = self.rooms.get(&room) {
+            for guest in self.sitting(&room) {
+                standing.room.do_send(Join {
+                    guest: guest.clone(),
+                    id: None,
+                    held: None,
+                });
+            }
         }
     }
 
@@ -457,48 +498,36 @@ impl Handler<RoomEnded> for Hall {
     }
 }
 
+impl Handler<RoomIdle> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: RoomIdle, _: &mut Self::Context) {
+        let RoomIdle { room, life } = message;
+        if self.is_awaited(&room) {
+            return;
+        }
+        if let Entry::Occupied(entry) = self.rooms.entry(room)
+            && entry.get().life == life
+        {
+            entry.remove().room.do_send(Shut);
+            self.count();
+        }
+    }
+}
+
 impl Handler<RoomGone> for Hall {
     type Result = ();
 
     fn handle(&mut self, message: RoomGone, ctx: &mut Self::Context) {
         let RoomGone { room, life, how } = message;
-        let Some(standing) = self.rooms.remove(&room).filter(|s| s.life == life) else {
-            return;
+        let standing = match self.rooms.entry(room.clone()) {
+            Entry::Occupied(entry) if entry.get().life == life => entry.remove(),
+            _ => return,
         };
-        let sitting: Vec<Guest> = self
-            .visitors
-            .values()
-            .filter(|visitor| visitor.seated && visitor.room.as_deref() == Some(room.as_str()))
-            .map(|visitor| visitor.guest.clone())
-            .collect();
-        let again = match how {
-            // Somebody came while it was closing its door.
-            Gone::Done => false,
-            Gone::Unexpected if standing.short_lives >= REBUILDS => {
-                tracing::error!(
-                    room,
-                    "a room falls again and again; it is left as its log has it"
-                );
-                for guest in &sitting {
-                    tell(guest, ToSession::Unseated);
-                }
-                false
-            }
-            Gone::Unexpected => !self.closing,
-        };
-        if again {
-            tracing::error!(room, life, "a room fell; it is rebuilt from its log");
-            self.house.tally.rebuilt();
-            self.start_room(room.clone(), Start::Load, Some(&standing), ctx);
-            if let Some(standing) = self.rooms.get(&room) {
-                for guest in sitting {
-                    standing.room.do_send(Join {
-                        guest,
-                        id: None,
-                        held: None,
-                    });
-                }
-            }
+        if how == Gone::Unexpected && !self.closing {
+            self.rebuild(room, &standing, ctx);
+        } else {
+            self.unseat(&room);
         }
         self.count();
     }

@@ -12,8 +12,8 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
-    SpawnHandle, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle,
+    WrapFuture,
 };
 
 use super::{
@@ -22,12 +22,13 @@ use super::{
     bot::Bot,
     briefs,
     cursor::View,
+    hall::Hall,
     identity::now,
     journal::Journal,
     judge::Judge,
     messages::{
         Answer, AskQuestion, FromPlayer, FromTurn, GetUp, GiveVerdict, Gone, Guest, Join, LetGo,
-        Move, RoomEnded, RoomGone, Shut, ToSession, TurnId, refused,
+        Move, RoomEnded, RoomGone, RoomIdle, Shut, ToSession, TurnId, refused,
     },
     seeds::{OsDice, Purpose},
     turns::{Follow, Turns},
@@ -87,7 +88,7 @@ struct Wanted {
 
 /// Tells the hall that the room is no more, whichever way it went.
 struct DeathNotice {
-    hall: Recipient<RoomGone>,
+    hall: Addr<Hall>,
     room: String,
     life: u32,
     how: Gone,
@@ -106,7 +107,7 @@ impl Drop for DeathNotice {
 /// The actor.
 pub(crate) struct Room {
     house: Arc<House>,
-    ended: Recipient<RoomEnded>,
+    hall: Addr<Hall>,
     life: u32,
     start: Option<Start>,
     journal: Journal,
@@ -118,6 +119,8 @@ pub(crate) struct Room {
     busy: bool,
     waiting: VecDeque<Wanted>,
     arriving: Vec<Join>,
+    /// Whether the store knows that the game is over.
+    closed: bool,
     timer: Option<SpawnHandle>,
     catching_up: bool,
     retry: Duration,
@@ -131,12 +134,11 @@ impl Room {
         room: String,
         life: u32,
         start: Start,
-        ended: Recipient<RoomEnded>,
-        gone: Recipient<RoomGone>,
+        hall: Addr<Hall>,
     ) -> Self {
         Self {
             house,
-            ended,
+            hall: hall.clone(),
             life,
             start: Some(start),
             journal: Journal::new(room.clone(), 0),
@@ -147,16 +149,25 @@ impl Room {
             busy: true,
             waiting: VecDeque::new(),
             arriving: Vec::new(),
+            closed: false,
             timer: None,
             catching_up: false,
             retry: RETRY,
             notice: DeathNotice {
-                hall: gone,
+                hall,
                 room,
                 life,
                 how: Gone::Unexpected,
             },
         }
+    }
+
+    /// The hall knows who is on the way here, so it decides.
+    fn ask_leave(&self) {
+        self.hall.do_send(RoomIdle {
+            room: self.journal.room().to_owned(),
+            life: self.life,
+        });
     }
 
     fn leave(&mut self, how: Gone, ctx: &mut Context<Self>) {
@@ -390,7 +401,7 @@ impl Room {
 
     fn report_end(&self, fresh: Option<crate::play::imitation::Ending>) {
         if self.journal.game().is_over() {
-            self.ended.do_send(RoomEnded {
+            self.hall.do_send(RoomEnded {
                 room: self.journal.room().to_owned(),
                 life: self.life,
                 fresh,
@@ -613,6 +624,10 @@ impl Room {
 
     /// Nobody is here and nothing will happen any more.
     fn close(&mut self, ctx: &mut Context<Self>) {
+        if self.closed {
+            self.ask_leave();
+            return;
+        }
         self.busy = true;
         let store = self.house.store.clone();
         let room = self.journal.room().to_owned();
@@ -622,11 +637,8 @@ impl Room {
                 // It stays open in the store and is closed after the next start.
                 tracing::warn!(room = this.journal.room(), %error, "a room was not closed");
             }
-            if this.arriving.is_empty() {
-                this.leave(Gone::Done, ctx);
-            } else {
-                this.go_on(ctx);
-            }
+            this.closed = true;
+            this.go_on(ctx);
         }));
     }
 }
