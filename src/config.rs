@@ -1,9 +1,10 @@
 //! Every setting, read once at the start from flags, the environment and `.env`, and
 //! checked before anything runs. Nothing else in the program reads the environment.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
 /// A value that must not reach a log, an error or a screen.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,6 +47,50 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
         Ok(_) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// What is logged and how. Logs go to stderr; stdout is for answers.
+#[derive(Clone, Debug, Args)]
+pub struct LogSettings {
+    /// What is logged, in tracing's filter syntax
+    #[arg(long, global = true, env = "PARLOUR_LOG", default_value = "info")]
+    log: String,
+    /// How it is written
+    #[arg(
+        long,
+        global = true,
+        env = "PARLOUR_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogSettings {
+    /// Starts logging for the whole process.
+    ///
+    /// # Errors
+    /// When the filter cannot be parsed.
+    pub fn start(&self) -> Result<(), ConfigError> {
+        let filter = EnvFilter::try_new(&self.log).map_err(|error| ConfigError::Bad {
+            name: "PARLOUR_LOG",
+            problem: error.to_string(),
+        })?;
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        match self.log_format {
+            LogFormat::Text => lines.init(),
+            LogFormat::Json => lines.json().init(),
+        }
+        Ok(())
     }
 }
 
@@ -130,6 +175,9 @@ pub struct ServeSettings {
     pub models: ModelSettings,
     #[command(flatten)]
     pub worker: WorkerSettings,
+    /// Unix socket of a worker that somebody else runs, instead of one of our own
+    #[arg(long, env = "PARLOUR_WORKER_SOCKET", value_name = "PATH")]
+    pub worker_socket: Option<PathBuf>,
     /// Who plays the bot: `local`, or the URL of an OpenAI-compatible server
     #[arg(
         long,

@@ -1,64 +1,68 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use parlour::{
-    config::{self, ModelSettings, ServeSettings, WorkerSettings},
+    bench::{self, BenchCommand},
+    config::{self, LogSettings, ModelSettings, ServeSettings},
     gateway::web,
+    models::cli::{self as model_cli, ModelCommand},
     worker,
 };
-use tracing_subscriber::EnvFilter;
 
+/// A place where people and machines talk and have to work out who is who.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
+    #[command(flatten)]
+    log: LogSettings,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// The server: pages, sockets, games
+    /// Serve the page, the sockets and the games
     Serve(Box<ServeSettings>),
-    /// The generation process, which `serve` starts by itself. Ends when its standard
-    /// input closes
-    Worker {
-        /// Unix socket to listen on
-        #[arg(long)]
-        socket: PathBuf,
-        /// Model of the catalogue, or `deterministic`, or `deterministic:20ms` for a toy
-        /// whose steps take that long
-        #[arg(long)]
-        model: String,
+    /// The generation process; `serve` starts it by itself. Ends when its standard input closes
+    Worker(worker::Options),
+    /// Look at, fetch, import and check models
+    Model {
         #[command(flatten)]
-        models: ModelSettings,
-        #[command(flatten)]
-        settings: WorkerSettings,
+        settings: ModelSettings,
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
+    /// Measure speed and load
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("parlour: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     config::read_dotenv()?;
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    match Cli::parse().command {
-        Command::Serve(settings) => actix_web::rt::System::new().block_on(web::serve(*settings))?,
-        Command::Worker {
-            socket,
-            model,
-            models,
-            settings,
-        } => worker::run(worker::Options {
-            socket,
-            model,
-            models,
-            settings,
-        })?,
+    let cli = Cli::parse();
+    cli.log.start()?;
+    match cli.command {
+        Command::Serve(settings) => {
+            web::fetch_what_is_missing(&settings)?;
+            actix_web::rt::System::new().block_on(web::serve(*settings))?;
+        }
+        Command::Worker(options) => worker::run(options)?,
+        Command::Model { settings, command } => model_cli::run(&command, &settings)?,
+        Command::Bench { command } => bench::run(command)?,
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ use crate::{
         launcher::{LaunchError, LaunchOptions, Launcher, LauncherHandle},
         remote::OpenAi,
     },
+    models::{self, ModelError},
     rooms::{
         House,
         hall::{Close, Hall},
@@ -39,7 +40,8 @@ use crate::{
         session::Doorway,
         tally::Tally,
     },
-    store::{Store, StoreError, sqlite::SqliteStore},
+    store::{Store, StoreError, home::Home, sqlite::SqliteStore},
+    worker::deterministic::Deterministic,
 };
 
 /// How long sessions get to say goodbye.
@@ -61,6 +63,8 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Worker(#[from] LaunchError),
@@ -77,6 +81,20 @@ pub enum ServeError {
 
 type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
 
+/// Downloads and imports what the local worker needs, with progress for people to watch;
+/// nothing when it is all here, when no seat is local, and when somebody else runs the worker.
+///
+/// # Errors
+/// When the settings cannot be used, or something cannot be had.
+pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
+    settings.check()?;
+    let toy = Deterministic::delay_of(&settings.model).is_some();
+    if settings.needs_worker()? && settings.worker_socket.is_none() && !toy {
+        models::prepare(&settings.model, &settings.models)?;
+    }
+    Ok(())
+}
+
 /// Serves until SIGTERM or SIGINT. Prints `ready on http://ADDRESS` once it listens. Runs
 /// inside an actix system.
 ///
@@ -84,7 +102,8 @@ type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
 /// When it cannot start: settings, store, worker program, address.
 pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
-    let store = SqliteStore::open(&settings.data.join("parlour.sqlite"))?;
+    let home = Home::take(&settings.data)?;
+    let store = SqliteStore::open(&home.database())?;
     let worker = start_worker(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {

@@ -213,3 +213,73 @@ fn check_chat(
     runtime::session(library, &graph, 1)?;
     Ok("checksum right, loads".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::models::gguf::fixture::tiny_llama;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        models: ModelSettings,
+    }
+
+    fn settings(folder: &Path) -> ModelSettings {
+        let folder = folder.to_str().unwrap();
+        Arguments::parse_from(["test", "--models", folder, "--offline"]).models
+    }
+
+    #[test]
+    fn an_imported_file_is_known_by_its_name_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let file = folder.path().join("My-Llama.gguf");
+        fs::write(&file, tiny_llama().finish()).unwrap();
+        run(&ModelCommand::Import { file, name: None }, &settings).unwrap();
+        let catalogue = Catalogue::with_imported(&settings).unwrap();
+        let entry = catalogue.chat_model("my-llama").unwrap();
+        let installed = download::ensure(entry, &settings).unwrap();
+        assert_eq!(fs::read(installed.path).unwrap(), tiny_llama().finish());
+        run(&ModelCommand::List, &settings).unwrap();
+        run(&ModelCommand::Check, &settings).unwrap();
+    }
+
+    #[test]
+    fn damage_makes_the_check_fail() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let file = folder.path().join("tiny.gguf");
+        fs::write(&file, tiny_llama().finish()).unwrap();
+        let name = Some("mine".to_owned());
+        run(&ModelCommand::Import { file, name }, &settings).unwrap();
+        let copy = folder.path().join("mine").join("mine.gguf");
+        let mut bytes = fs::read(&copy).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(copy, bytes).unwrap();
+        let error = run(&ModelCommand::Check, &settings).unwrap_err();
+        assert!(matches!(error, ModelError::Damaged(1)), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_imported_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let broken = folder.path().join("broken.gguf");
+        fs::write(&broken, "GGUF but not really").unwrap();
+        let good = folder.path().join("good.gguf");
+        fs::write(&good, tiny_llama().finish()).unwrap();
+        for (file, name) in [
+            (&broken, None),
+            (&good, Some("smollm2-135m")),
+            (&good, Some("../up")),
+            (&good, Some("")),
+        ] {
+            let (file, name) = (file.clone(), name.map(str::to_owned));
+            assert!(run(&ModelCommand::Import { file, name }, &settings).is_err());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

@@ -457,3 +457,8 @@ impl<R: Read> Header<'_, R> {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,12 @@ pub mod download;
 pub mod gguf;
 pub mod import;
 pub(crate) mod lock;
+mod prepare;
 pub mod runtime;
 pub(crate) mod template;
 pub(crate) mod tokenizer;
+
+pub use self::prepare::{Prepared, prepare};
 
 use std::path::{Path, PathBuf};
 
@@ -52,12 +55,12 @@ pub enum ModelError {
     #[error("there is no {name} for this kind of machine")]
     NoSource { name: String },
     #[error("{name} is not here, and PARLOUR_OFFLINE forbids downloading it: {by_hand}")]
-    Offline { name: String, by_hand: ByHand },
+    Offline { name: String, by_hand: Box<ByHand> },
     #[error("{name} is not here and could not be downloaded ({problems}): {by_hand}")]
     Unavailable {
         name: String,
         problems: String,
-        by_hand: ByHand,
+        by_hand: Box<ByHand>,
     },
     /// One source of several failed.
     #[error("{0}")]

@@ -2,6 +2,7 @@
 //! [`Store`], with one home now (an embedded SQLite file); bodies are opaque text to the
 //! store.
 
+pub mod home;
 pub mod sqlite;
 
 use std::future::Future;

@@ -484,3 +484,31 @@ fn a_schema_that_cannot_be_kept_is_malformed() {
         );
     }
 }
+
+#[test]
+fn what_all_options_start_with_is_part_of_the_prompt() {
+    let weigh = |prefill: &str, options: [&str; 3]| {
+        let mut bench = Bench::new(1, 0);
+        let job = bench.preparer.weigh(&Weigh {
+            model: MODEL.into(),
+            prompt: Prompt::Chat {
+                messages: vec![],
+                prefill: prefill.into(),
+            },
+            options: options.map(String::from).to_vec(),
+        })?;
+        bench.batch.offer(owner(0), job)?;
+        bench.run_dry();
+        Ok::<_, Refusal>(bench.said.remove(&owner(0)))
+    };
+    let bare = weigh("it is ", ["A", "B", "C"]);
+    assert!(matches!(&bare, Ok(Some(said)) if matches!(said[..], [FromWorker::Weighed { .. }])));
+    assert_eq!(weigh("it is", [" A", " B", " C"]), bare);
+    for ambiguous in [["A", "B", "Bc"], ["A", "B", ""], ["A", "A", "A"]] {
+        let refused = weigh("it is ", ambiguous);
+        assert!(
+            matches!(refused, Err(Refusal::Malformed { .. })),
+            "{ambiguous:?}"
+        );
+    }
+}

@@ -22,19 +22,27 @@ mod writing;
 
 use std::path::PathBuf;
 
+use clap::Args;
+
 use crate::config::{ModelSettings, WorkerSettings};
 use engine::{Engine, EngineError};
+use onnx_text::OpenError;
 
 pub use server::run;
 
 /// What a worker process is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Where to listen. The folder must exist.
+    /// Unix socket to listen on; its folder must exist
+    #[arg(long)]
     pub socket: PathBuf,
-    /// Name of the catalogue, or [`deterministic::NAME`].
+    /// Model of the catalogue, or `deterministic`, or `deterministic:20ms` for a toy whose
+    /// steps take that long
+    #[arg(long)]
     pub model: String,
+    #[command(flatten)]
     pub models: ModelSettings,
+    #[command(flatten)]
     pub settings: WorkerSettings,
 }
 
@@ -55,7 +63,7 @@ pub enum WorkerError {
     #[error("cannot run: {0}")]
     Io(#[from] std::io::Error),
     #[error(transparent)]
-    Open(#[from] onnx_text::OpenError),
+    Open(#[from] OpenError),
     #[error(transparent)]
     Engine(#[from] EngineError),
 }

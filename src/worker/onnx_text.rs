@@ -14,11 +14,9 @@ use super::engine::{Engine, EngineError, EngineInfo, Run, Vocabulary, Want};
 use crate::{
     config::ModelSettings,
     models::{
-        ModelError,
-        catalogue::Catalogue,
-        download,
+        self, ModelError,
         gguf::Gguf,
-        import::{self, LlamaShape, Precision},
+        import::{LlamaShape, Precision},
         runtime,
         tokenizer::ChatTokenizer,
     },
@@ -45,19 +43,13 @@ pub fn open(
     context: usize,
     threads: usize,
 ) -> Result<Box<dyn Engine>, OpenError> {
-    let catalogue = Catalogue::with_imported(settings)?;
-    let entry = catalogue.chat_model(name)?;
-    let runtime = download::ensure(catalogue.runtime()?, settings)?;
-    let weights = download::ensure(entry, settings)?;
-    let precision = Precision::DEFAULT;
-    let folder = download::folder(entry, settings)?;
-    let graph = import::import(&weights.path, &weights.sha256, &folder, precision)?;
+    let prepared = models::prepare(name, settings)?;
     let parts = Parts {
-        runtime: &runtime.path,
-        gguf: &weights.path,
-        graph: &graph,
-        precision,
-        chat_template: entry.chat_template.as_deref(),
+        runtime: &prepared.runtime.path,
+        gguf: &prepared.weights.path,
+        graph: &prepared.graph,
+        precision: prepared.precision,
+        chat_template: prepared.chat_template.as_deref(),
     };
     Ok(Box::new(OnnxText::load(parts, slots, context, threads)?))
 }

@@ -82,13 +82,14 @@ impl Sampler {
     ) -> Result<u32, NoToken> {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        // `max` turns what is not a number into minus infinity; an infinite logit would
-        // make differences meaningless.
-        scratch.extend(
-            logits
-                .iter()
-                .map(|logit| logit.max(f32::NEG_INFINITY).min(1e30)),
-        );
+        scratch.extend(logits.iter().map(|&logit| {
+            if logit.is_nan() {
+                f32::NEG_INFINITY
+            } else {
+                // An infinite logit would make differences meaningless.
+                logit.min(1e30)
+            }
+        }));
         mask(&mut scratch);
         self.penalise(&mut scratch);
         let token = self.pick(&scratch);

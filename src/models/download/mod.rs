@@ -109,7 +109,7 @@ pub fn ensure(entry: &ModelEntry, settings: &ModelSettings) -> Result<Installed,
             name: entry.name.clone(),
         });
     };
-    let by_hand = ByHand::of(entry, first, &folder);
+    let by_hand = Box::new(ByHand::of(entry, first, &folder));
     if settings.offline {
         return Err(ModelError::Offline {
             name: entry.name.clone(),

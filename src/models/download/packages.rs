@@ -231,3 +231,94 @@ fn unpack(source: &Source, package: &Path, to: &Path) -> Result<(u64, String), M
         .and_then(|copied| out.sync_all().map(|()| copied))
         .map_err(|error| broken(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const CONTENT: &[u8] = b"weights, weights, weights, weights";
+
+    fn source(place: Place) -> Source {
+        Source {
+            os: None,
+            arch: None,
+            sha256: None,
+            size: None,
+            place,
+        }
+    }
+
+    fn wheel(file: &str) -> Source {
+        source(Place::Pypi {
+            package: "p".into(),
+            version: "1".into(),
+            file: file.into(),
+            platform: None,
+            package_size: None,
+        })
+    }
+
+    fn unpacked(source: &Source, package: &Path) -> Result<Vec<u8>, ModelError> {
+        let to = package.with_extension("unpacked");
+        let (size, sha256) = unpack(source, package, &to)?;
+        let bytes = fs::read(&to).unwrap();
+        assert_eq!(size, bytes.len() as u64);
+        assert_eq!(sha256, super::super::sha256_of(&to).unwrap());
+        Ok(bytes)
+    }
+
+    #[test]
+    fn a_file_comes_out_of_a_wheel_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("p.whl");
+        let mut archive = zip::ZipWriter::new(File::create(&package).unwrap());
+        let deflated = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated);
+        archive.start_file("p/weights.bin", deflated).unwrap();
+        archive.write_all(CONTENT).unwrap();
+        archive.finish().unwrap();
+        assert_eq!(
+            unpacked(&wheel("p/weights.bin"), &package).unwrap(),
+            CONTENT
+        );
+        let error = unpacked(&wheel("p/other.bin"), &package).unwrap_err();
+        assert!(error.to_string().contains("p/other.bin"), "{error}");
+    }
+
+    #[test]
+    fn a_file_comes_out_of_an_npm_archive_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("package")).unwrap();
+        fs::write(folder.path().join("package/weights.bin"), CONTENT).unwrap();
+        let package = folder.path().join("p.tgz");
+        let made = Command::new("tar")
+            .arg("-czf")
+            .arg(&package)
+            .arg("-C")
+            .arg(folder.path())
+            .arg("package")
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let npm = |file: &str| {
+            source(Place::Npm {
+                package: "p".into(),
+                version: "1".into(),
+                file: file.into(),
+            })
+        };
+        let inside = npm("package/weights.bin");
+        assert_eq!(unpacked(&inside, &package).unwrap(), CONTENT);
+        assert!(unpacked(&npm("package/other.bin"), &package).is_err());
+    }
+
+    #[test]
+    fn a_broken_wheel_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("p.whl");
+        fs::write(&package, "not a zip").unwrap();
+        assert!(unpacked(&wheel("p/weights.bin"), &package).is_err());
+    }
+}

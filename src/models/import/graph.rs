@@ -364,3 +364,20 @@ fn stacked(matrices: &[Matrix]) -> Matrix {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_of_a_head_become_its_halves() {
+        // Two heads of four rows; a row holds its own place in the original order.
+        let gguf = Matrix {
+            rows: 8,
+            columns: 1,
+            data: vec![0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0],
+        };
+        let original = half_split(&gguf, 4).data;
+        assert_eq!(original, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    }
+}

@@ -142,7 +142,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     pub(super) fn store(graph: &mut GraphWriter, weight: &Matrix) -> Result<Self, ModelError> {
-        if weight.columns % BLOCK != 0 {
+        if !weight.columns.is_multiple_of(BLOCK) {
             return Err(ModelError::Unsupported(format!(
                 "rows of {} numbers, which are not whole blocks of {BLOCK}",
                 weight.columns
@@ -288,4 +288,60 @@ fn transposed(weight: &Matrix) -> Vec<f32> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn restored(block: &[f32]) -> Vec<f32> {
+        let (scale, mut bytes) = (block_scale(block), Vec::new());
+        to_bytes(block, scale, &mut bytes);
+        let number = |byte: &u8| scale * (f32::from(*byte) - f32::from(ZERO));
+        bytes.iter().map(number).collect()
+    }
+
+    fn worst(block: &[f32]) -> f32 {
+        let pairs = block.iter().zip(restored(block));
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn bytes_stay_the_bytes_they_were() {
+        let block: Vec<f32> = (0..32).map(|i| 0.013 * (i * 8 - 127) as f32).collect();
+        assert!(worst(&block) < 1e-6);
+    }
+
+    #[test]
+    fn four_bits_around_eight_stay_what_they_were() {
+        let block: Vec<f32> = (0..32).map(|i| 0.1 * (i % 16 - 8) as f32).collect();
+        assert!(worst(&block) < 1e-6);
+    }
+
+    #[test]
+    fn four_bits_over_a_minimum_lose_less_than_the_plain_scale_would() {
+        let block: Vec<f32> = (0..32).map(|i| 0.1 * (i % 16) as f32 - 0.7123).collect();
+        let plain = plain_scale(&block);
+        let loss = |value: &f32| (value - plain * (value / plain).round()).abs();
+        let plain_worst = block.iter().map(loss).fold(0.0, f32::max);
+        assert!(worst(&block) < plain_worst / 2.0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_block_loses_more_than_half_a_plain_step_root_mean_square(
+            block in proptest::collection::vec(-1.0..1.0_f32, BLOCK),
+        ) {
+            let pairs = block.iter().zip(restored(&block));
+            let sum: f32 = pairs.map(|(a, b)| (a - b).powi(2)).sum();
+            prop_assert!((sum / BLOCK as f32).sqrt() <= 0.501 * plain_scale(&block) + 1e-7);
+        }
+    }
+
+    #[test]
+    fn a_block_of_zeros_stays_zero() {
+        assert_eq!(restored(&[0.0; BLOCK]), [0.0; BLOCK]);
+    }
 }

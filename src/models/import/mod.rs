@@ -122,3 +122,6 @@ fn write(gguf_path: &Path, folder: &Path, precision: Precision) -> Result<(), Mo
     };
     write().map_err(|error| ModelError::io(&path, error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,11 @@ use crate::models::{
     gguf::{Gguf, Value},
 };
 
+/// Longer contexts are cut to this: the rotary tables have a row per position.
+pub const MAX_CONTEXT: usize = 1 << 17;
+/// No model has longer heads.
+const MAX_HEAD: usize = 512;
+
 /// The sizes of a decoder of the llama architecture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlamaShape {
@@ -18,7 +23,7 @@ pub struct LlamaShape {
     pub heads: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
-    /// Tokens the model was trained to see.
+    /// Tokens the model was trained to see, at most [`MAX_CONTEXT`].
     pub context: usize,
     pub vocabulary: usize,
     pub norm_epsilon: f32,
@@ -79,7 +84,7 @@ impl LlamaShape {
                 "rotary positions on {rotary} of {head_dim} numbers"
             ));
         }
-        if heads % kv_heads != 0 || head_dim % 2 != 0 {
+        if heads % kv_heads != 0 || head_dim % 2 != 0 || !(2..=MAX_HEAD).contains(&head_dim) {
             return refuse(format!(
                 "{heads} heads of {head_dim} numbers over {kv_heads} key heads"
             ));
@@ -91,7 +96,7 @@ impl LlamaShape {
             heads,
             kv_heads,
             head_dim,
-            context: positive("llama.context_length")?,
+            context: positive("llama.context_length")?.min(MAX_CONTEXT),
             vocabulary: gguf.texts("tokenizer.ggml.tokens")?.len(),
             norm_epsilon: gguf.float("llama.attention.layer_norm_rms_epsilon")?,
             rope_base: match gguf.get("llama.rope.freq_base") {

@@ -105,6 +105,11 @@ impl Graph {
         let tokens = pass.ids.len() as i64 / rows;
         let longest = pass.last_positions.iter().max().map_or(0, |last| last + 1);
         let mut total = [longest];
+        let wanted = pass.asked.len();
+        if pass.asked.is_empty() {
+            // Some operators refuse empty tensors: ask for one row and drop it.
+            pass.asked.push(0);
+        }
         let asked = pass.asked.len();
         let mut logits = vec![0.0_f32; asked * self.vocabulary];
 
@@ -132,6 +137,7 @@ impl Graph {
             let status = run(self.session.ptr().cast_mut(), ptr::null(), binding.ptr());
             ort::Error::result_from_status(status).map_err(failed)?;
         }
+        logits.truncate(wanted * self.vocabulary);
         Ok(logits)
     }
 

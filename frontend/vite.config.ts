@@ -1,0 +1,23 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+
+import { mockServer } from './dev/mock.ts';
+
+/** Where `npm run dev` finds the real server. */
+const server = process.env['PARLOUR_DEV_SERVER'] ?? 'http://127.0.0.1:8080';
+
+export default defineConfig(({ mode }) => ({
+  plugins: [svelte(), ...(mode === 'mock' ? [mockServer()] : [])],
+  build: { target: 'es2022', assetsInlineLimit: 0 },
+  server:
+    mode === 'mock'
+      ? {}
+      : {
+          proxy: {
+            '/api': server,
+            // The server checks the Origin of a socket: let it see its own.
+            '/ws': { target: server.replace(/^http/, 'ws'), ws: true, rewriteWsOrigin: true },
+          },
+        },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+}));

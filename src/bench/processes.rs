@@ -1,0 +1,87 @@
+//! Starts the real program as child processes and waits until they can be used.
+
+use std::{path::Path, process::Stdio};
+
+use anyhow::Context as _;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// A server of our own, killed when dropped.
+pub(super) struct Server {
+    /// `ws://…/ws`
+    pub socket: String,
+    _child: Child,
+}
+
+impl Server {
+    /// Starts `parlour serve` on a free port and waits until games can be played.
+    pub async fn start(data: &Path, model: &str, more: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let mut command = program()?;
+        command
+            .args([
+                "serve",
+                "--bind",
+                "127.0.0.1:0",
+                "--typing",
+                "0",
+                "--model",
+                model,
+            ])
+            .arg("--data")
+            .arg(data)
+            .envs(more.iter().copied())
+            .env("PARLOUR_LOG", "warn")
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start the server")?;
+        let stdout = child.stdout.take().context("the server has no stdout")?;
+        let mut lines = BufReader::new(stdout).lines();
+        while let Some(line) = lines.next_line().await? {
+            if let Some(address) = line.strip_prefix("ready on http://") {
+                let socket = format!("ws://{}/ws", address.trim());
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Ok(Self {
+                    socket,
+                    _child: child,
+                });
+            }
+        }
+        anyhow::bail!(
+            "the server ended before it was ready: {}",
+            child.wait().await?
+        )
+    }
+}
+
+/// Starts `parlour worker` on a Unix socket. It is killed when dropped.
+pub(super) fn start_worker(socket: &Path, model: &str, slots: u32) -> anyhow::Result<Child> {
+    program()?
+        .args([
+            "worker",
+            "--model",
+            model,
+            "--slots",
+            &slots.to_string(),
+            "--socket",
+        ])
+        .arg(socket)
+        .env("PARLOUR_LOG", "warn")
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("cannot start the worker")
+}
+
+fn program() -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.kill_on_drop(true);
+    Ok(command)
+}
+
+/// A private folder for stores and sockets, removed when dropped.
+pub(super) fn scratch() -> anyhow::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix("parlour-bench-")
+        .tempdir()
+        .context("no temporary folder")
+}

@@ -1,0 +1,60 @@
+/** What a guest does at the table, in the words of the page. */
+import { expect, type Locator, type Page } from '@playwright/test';
+
+export const KINDS = {
+  direct: 'Be yourself',
+  inverse: 'Be the machine',
+} as const;
+export const MODES = { explanatory: 'By candlelight', blind: 'Blind' } as const;
+export type Kind = keyof typeof KINDS;
+export type Mode = keyof typeof MODES;
+
+const ANSWERS = [
+  'honestly? toast. slightly burnt toast and the radio on too loud',
+  'that you could see the wind if you were quick enough, my brother told me so',
+  'the fridge. dont ask. it happened once and now i always check the fridge',
+  'hmm i would have to think about it for longer than you will give me',
+  'no, they seem nice enough, ask them what they had for lunch',
+];
+
+export const answerBox = (page: Page): Locator => page.getByLabel('Your answer');
+export const doing = (page: Page): Locator => page.getByTestId('doing');
+export const verdict = (page: Page): Locator => page.getByTestId('verdict');
+export const mine = (page: Page): Locator => page.getByTestId('mine');
+
+export async function takeSeat(page: Page, kind: Kind, mode: Mode): Promise<void> {
+  await page.goto('/');
+  await page.getByRole('radio', { name: KINDS[kind] }).check();
+  await page.getByRole('radio', { name: MODES[mode] }).check();
+  const sit = page.getByRole('button', { name: 'Take your seat' });
+  await expect(sit).toHaveAttribute('aria-disabled', 'false');
+  await sit.click();
+  await expect(page).toHaveURL(/\/play\/[^/]+$/);
+}
+
+/** Waits until it is the guest's turn (true) or the game has ended (false). */
+export async function turnOrEnd(page: Page): Promise<boolean> {
+  const turn = doing(page).filter({ hasText: 'Your turn' });
+  await expect(turn.or(verdict(page))).toBeVisible();
+  return !(await verdict(page).isVisible());
+}
+
+/** Answers the question that is on the table and sees the answer arrive. */
+export async function answer(page: Page, round: number): Promise<void> {
+  await answerBox(page).fill(ANSWERS[(round - 1) % ANSWERS.length] ?? 'maybe');
+  await answerBox(page).press('Enter');
+  await expect(
+    mine(page)
+      .nth(round - 1)
+      .or(verdict(page)),
+  ).toBeVisible();
+}
+
+/** Plays on from `round` and says how many rounds there were. */
+export async function playToTheEnd(page: Page, round = 1): Promise<number> {
+  while (await turnOrEnd(page)) {
+    await answer(page, round);
+    round += 1;
+  }
+  return round - 1;
+}
