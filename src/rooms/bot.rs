@@ -1,11 +1,12 @@
 //! The bot on the witness's chair: one turn at a time, prompt → tokens → guard → typing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use rand::{SeedableRng, distr::Distribution};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Gamma, Normal};
+use tokio::time::Instant;
 
 use super::{
     messages::{Answer, LetGo, TurnError},
@@ -227,7 +228,80 @@ fn normal(mean: f32, deviation: f32) -> Normal<f32> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::rooms::messages::{FromTurn, TurnId, TurnSays};
+
+    /// A room that keeps what is reported to it.
+    struct Probe(mpsc::UnboundedSender<FromTurn>);
+
+    impl Actor for Probe {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<FromTurn> for Probe {
+        type Result = ();
+
+        fn handle(&mut self, report: FromTurn, _: &mut Self::Context) {
+            // The test may have heard enough.
+            let _ = self.0.send(report);
+        }
+    }
+
+    /// How long a line takes to type, and the pieces that it came in.
+    async fn typed(brief: &AnswerBrief, text: &str) -> (Duration, Vec<String>) {
+        let (tell, mut heard) = mpsc::unbounded_channel();
+        let turn = TurnId {
+            purpose: Purpose::Answer,
+            round: 1,
+        };
+        let voice = Voice::new(Probe(tell).start().recipient(), turn, 0);
+        let began = Instant::now();
+        type_out(text, brief, began, &voice).await;
+        let took = began.elapsed();
+        drop(voice);
+        let mut pieces = Vec::new();
+        while let Some(report) = heard.recv().await {
+            match report.says {
+                TurnSays::Wrote(piece) => pieces.push(piece),
+                _ => break,
+            }
+        }
+        (took, pieces)
+    }
+
+    #[actix::test]
+    async fn a_line_grows_at_a_persons_pace_and_is_whole_when_that_is_over() {
+        tokio::time::pause();
+        let text = "Toast, and too much coffee — as ever.";
+        let (took, pieces) = typed(&brief(7), text).await;
+        assert_eq!(pieces.concat(), text);
+        assert!(pieces.len() > 10, "{pieces:?}");
+        let typing = Typing::new(pace(&brief(7)), text.chars().count(), 33, 1.0);
+        let off = took.abs_diff(typing.total());
+        assert!(off < Duration::from_millis(50), "{took:?}, {typing:?}");
+    }
+
+    #[actix::test]
+    async fn what_nobody_may_watch_takes_its_time_in_silence() {
+        tokio::time::pause();
+        let mut brief = brief(7);
+        brief.watched = false;
+        let (took, pieces) = typed(&brief, "Toast, and too much coffee.").await;
+        assert_eq!(pieces, [""; 0]);
+        assert!(took > Duration::from_secs(5), "{took:?}");
+    }
+
+    #[actix::test]
+    async fn a_question_that_has_stood_long_enough_is_answered_at_once() {
+        tokio::time::pause();
+        let mut brief = brief(7);
+        brief.asked_ago = Duration::from_secs(3600);
+        let (took, pieces) = typed(&brief, "Toast.").await;
+        assert_eq!(pieces, ["Toast."]);
+        assert_eq!(took, Duration::ZERO);
+    }
 
     fn brief(seed: u32) -> AnswerBrief {
         AnswerBrief {

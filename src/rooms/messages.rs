@@ -160,6 +160,14 @@ pub(crate) struct RoomEnded {
     pub(crate) fresh: Option<Ending>,
 }
 
+/// A room is over and empty, and would go.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RoomIdle {
+    pub(crate) room: String,
+    pub(crate) life: u32,
+}
+
 /// A room's actor is no more. Sent however that came about.
 #[derive(Message)]
 #[rtype(result = "()")]

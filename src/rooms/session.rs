@@ -115,7 +115,12 @@ impl Session {
 
     fn look_after(&mut self, ctx: &mut WebsocketContext<Self>) {
         if let Some(bye) = self.pulse.doomed() {
-            self.bye(bye, "you read too slowly, or the server restarts", ctx);
+            let why = match bye {
+                Bye::Elsewhere => "this session was opened elsewhere",
+                Bye::Restarting => "the server restarts",
+                _ => "you read too slowly",
+            };
+            self.bye(bye, why, ctx);
             return;
         }
         let limit = self.door.ping_every * PATIENCE;
@@ -138,7 +143,11 @@ impl Session {
             }
             Err(error) => {
                 let id = id_of(text).unwrap_or_default();
-                self.refuse(id, RefusalCode::Malformed, &error.to_string(), ctx);
+                if self.bucket.take(now()) {
+                    self.refuse(id, RefusalCode::Malformed, &error.to_string(), ctx);
+                } else {
+                    self.refuse(id, RefusalCode::TooFast, "slow down", ctx);
+                }
                 return;
             }
         };

@@ -5,8 +5,8 @@ use parlour::play::imitation::{Event, Kind, Mode};
 
 use crate::support::{
     client::{Client, Seen},
-    house::House,
     models::{self, REASON, WITNESS},
+    standin::Standin,
 };
 
 /// Whether any frame holds what only the bot or the judge's reasons say.
@@ -140,4 +140,23 @@ async fn in_explanatory_mode_all_of_it_is_shown() {
     assert!(whole(&seen).contains(WITNESS));
     client.play_out(&mut seen).await;
     assert!(whole(&seen).contains(REASON));
+}
+
+#[tokio::test]
+async fn the_bot_never_reads_what_the_player_says_and_the_judge_not_who_is_who() {
+    let witness = Standin::start(models::witness);
+    let judge = Standin::start(models::judge);
+    let house = models::with(&witness, &judge, &[("PARLOUR_ROUNDS", "2")]);
+    let mut client = Client::enter(&house, None).await;
+    let mut seen = client.open(Kind::Direct, Mode::Blind).await;
+    client.play_out(&mut seen).await;
+    let said = |requests: Vec<serde_json::Value>, word: &str| {
+        requests
+            .iter()
+            .any(|request| request.to_string().contains(word))
+    };
+    assert!(said(judge.asked(), "by the river"), "the judge reads both");
+    assert!(said(judge.asked(), WITNESS));
+    assert!(!said(witness.asked(), "by the river"));
+    assert!(!said(judge.asked(), "Ada"), "a name would tell");
 }

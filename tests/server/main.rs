@@ -4,6 +4,7 @@
 mod blind;
 mod game;
 mod hostile_client;
+mod operations;
 mod reconnect;
 mod slow_client;
 mod support;

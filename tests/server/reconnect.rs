@@ -254,3 +254,37 @@ async fn a_worker_killed_in_mid_line_writes_the_line_again_and_once() {
     client.play_out(&mut seen).await;
     assert!(seen.is_over());
 }
+
+#[tokio::test]
+async fn a_line_that_breaks_off_is_taken_back_and_written_again_with_the_same_seed() {
+    let witness = Standin::start(models::witness);
+    let judge = Standin::start(models::judge);
+    witness.stumble(1);
+    let house = models::with(&witness, &judge, &[]);
+    let mut client = Client::enter(&house, None).await;
+    let mut seen = client.open(Kind::Direct, Mode::Explanatory).await;
+    let read = client.follow(&mut seen, |seen| seen.my_turn()).await;
+    let seeds: Vec<_> = witness
+        .asked()
+        .iter()
+        .map(|request| request["seed"].clone())
+        .collect();
+    assert_eq!(seeds.len(), 2);
+    assert_eq!(seeds[0], seeds[1]);
+    assert!(
+        read.iter().any(|message| matches!(
+            message,
+            ToClient::Partial { line: Line::OtherAnswer, attempt: 1, from: 0, text, .. } if text.is_empty()
+        )),
+        "the half line was withdrawn: {read:?}"
+    );
+    let answers: Vec<_> = seen
+        .events
+        .iter()
+        .filter_map(|stamped| match &stamped.event {
+            Some(Event::Answered { text, .. }) => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, [&partial(&read, Line::OtherAnswer)]);
+}

@@ -1,7 +1,10 @@
 //! Somebody else's model server that says what a test wants, a word at a time, and waits
 //! where a test wants it to.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use futures_util::stream;
@@ -15,6 +18,8 @@ struct State {
     /// One permit lets one word pass.
     gate: Arc<Semaphore>,
     asked: Mutex<Vec<Value>>,
+    /// Answers that still break off after their first words.
+    stumbles: AtomicUsize,
 }
 
 /// The server. It lives as long as the test's process.
@@ -42,6 +47,7 @@ impl Standin {
             script: Box::new(script),
             gate: Arc::new(Semaphore::new(permits)),
             asked: Mutex::default(),
+            stumbles: AtomicUsize::new(0),
         });
         let data = web::Data::from(Arc::clone(&state));
         let (tell, told) = std::sync::mpsc::channel();
@@ -70,6 +76,11 @@ impl Standin {
         self.state.gate.add_permits(words);
     }
 
+    /// Lets the next `answers` break off after their first words.
+    pub fn stumble(&self, answers: usize) {
+        self.state.stumbles.store(answers, Ordering::Relaxed);
+    }
+
     /// Lets everything pass from now on.
     pub fn open(&self) {
         self.let_pass(OPEN);
@@ -89,11 +100,26 @@ async fn complete(body: web::Json<Value>, state: web::Data<State>) -> HttpRespon
         .split_inclusive(' ')
         .map(|word| event(&json!({"choices": [{"delta": {"content": word}}]})))
         .collect();
+    let less = |stumbles: usize| stumbles.checked_sub(1);
+    let stumbles = state
+        .stumbles
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        .is_ok();
+    if stumbles {
+        events.truncate(3);
+        let broken = json!({"error": {"message": "out of breath"}});
+        events.push(event(&broken));
+        return stream_of(events, &state);
+    }
     let end = json!({
         "choices": [{"delta": {}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 1, "completion_tokens": events.len()},
     });
     events.push(format!("{}data: [DONE]\n\n", event(&end)));
+    stream_of(events, &state)
+}
+
+fn stream_of(events: Vec<String>, state: &State) -> HttpResponse {
     let gate = Arc::clone(&state.gate);
     let words = stream::unfold(
         (events.into_iter(), gate),

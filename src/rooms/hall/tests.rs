@@ -1,0 +1,288 @@
+//! The hall's promises, with real rooms and a real store, and models that never come.
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::{
+    generation::{Backend, client::WorkerClient},
+    play::imitation::{Ending, Event},
+    rooms::{
+        messages::{FromPlayer, Move},
+        pulse::Pulse,
+        room::Fall,
+        tally::Tally,
+    },
+    store::sqlite::SqliteStore,
+};
+
+/// A socket that keeps what it is told.
+struct Probe(mpsc::UnboundedSender<ToSession>);
+
+impl Actor for Probe {
+    type Context = Context<Self>;
+}
+
+impl Handler<ToSession> for Probe {
+    type Result = ();
+
+    fn handle(&mut self, message: ToSession, _: &mut Self::Context) {
+        // The test may have heard enough.
+        let _ = self.0.send(message);
+    }
+}
+
+struct Client {
+    hall: Addr<Hall>,
+    socket: SocketId,
+    heard: mpsc::UnboundedReceiver<ToSession>,
+    moves: Option<actix::Recipient<FromPlayer>>,
+}
+
+impl Client {
+    async fn enter(hall: &Addr<Hall>, socket: SocketId, token: Option<String>) -> (Self, String) {
+        let (tell, heard) = mpsc::unbounded_channel();
+        let outbox = Probe(tell).start();
+        hall.do_send(SignIn {
+            socket,
+            token,
+            outbox: outbox.recipient(),
+            pulse: Arc::new(Pulse::new(now())),
+        });
+        let mut client = Self {
+            hall: hall.clone(),
+            socket,
+            heard,
+            moves: None,
+        };
+        let token = client
+            .until(|message| match message {
+                ToSession::SignedIn(signed_in) => Some(signed_in.token.expose().to_owned()),
+                _ => None,
+            })
+            .await;
+        (client, token)
+    }
+
+    async fn until<T>(&mut self, wanted: impl Fn(&ToSession) -> Option<T>) -> T {
+        loop {
+            let message = self.heard.recv().await.expect("the hall still speaks");
+            if let ToSession::Seated { moves } = &message {
+                self.moves = Some(moves.clone());
+            }
+            if let Some(found) = wanted(&message) {
+                return found;
+            }
+        }
+    }
+
+    /// The room and events of the next time that it is told where it stands.
+    async fn joined(&mut self) -> (String, u32, Vec<Option<Event>>) {
+        self.until(|message| match message {
+            ToSession::Say(said) => match said.as_ref() {
+                ToClient::Joined {
+                    room,
+                    offset,
+                    events,
+                    ..
+                } => {
+                    let events = events.iter().map(|stamped| stamped.event.clone()).collect();
+                    Some((room.clone(), *offset, events))
+                }
+                _ => None,
+            },
+            _ => None,
+        })
+        .await
+    }
+
+    async fn refused(&mut self) -> (u32, RefusalCode) {
+        self.until(|message| match message {
+            ToSession::Say(said) => match said.as_ref() {
+                ToClient::Refused { id, code, .. } => Some((*id, *code)),
+                _ => None,
+            },
+            _ => None,
+        })
+        .await
+    }
+
+    async fn open(&mut self) -> String {
+        self.hall.do_send(FromGuest {
+            socket: self.socket,
+            id: 1,
+            wish: Wish::Open {
+                kind: Kind::Direct,
+                mode: Mode::Explanatory,
+                name: "Ada".into(),
+            },
+        });
+        self.joined().await.0
+    }
+
+    fn stop(&self, id: u32) {
+        let socket = self.socket;
+        let what = Move::Stop;
+        self.moves
+            .as_ref()
+            .expect("it is seated")
+            .do_send(FromPlayer { socket, id, what });
+    }
+
+    async fn ended(&mut self) -> Ending {
+        self.until(|message| match message {
+            ToSession::Say(said) => match said.as_ref() {
+                ToClient::Event { stamped, .. } => match stamped.event {
+                    Some(Event::Ended { ending, .. }) => Some(ending),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        })
+        .await
+    }
+}
+
+fn house(folder: &tempfile::TempDir) -> House {
+    let away = Backend::Local(WorkerClient::new(), "away".into());
+    House {
+        store: SqliteStore::open(&folder.path().join("store.sqlite")).expect("a store"),
+        witness: away.clone(),
+        judge: away,
+        typing: 0.0,
+        round_cap: 5,
+        idle_limit: Duration::from_secs(300),
+        room_cap: 10,
+        keep: Duration::from_secs(3600),
+        tally: Arc::new(Tally::default()),
+    }
+}
+
+/// Fells the room of this name.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Fell(String);
+
+impl Handler<Fell> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: Fell, _: &mut Self::Context) {
+        if let Some(standing) = self.rooms.get(&message.0) {
+            standing.room.do_send(Fall);
+        }
+    }
+}
+
+#[actix::test]
+async fn a_room_that_panics_is_rebuilt_and_its_player_seated_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = house(&folder);
+    let hall = Hall::new(Arc::new(house.clone())).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    let room = client.open().await;
+    hall.do_send(Fell(room.clone()));
+    let (again, offset, events) = client.joined().await;
+    assert_eq!((again, offset, events.len()), (room, 0, 1));
+    client.stop(2);
+    assert_eq!(client.ended().await, Ending::Stopped);
+}
+
+#[actix::test]
+async fn a_room_that_falls_again_and_again_is_left_alone_and_its_player_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hall = Hall::new(Arc::new(house(&folder))).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    let room = client.open().await;
+    for _ in 0..REBUILDS {
+        hall.do_send(Fell(room.clone()));
+        client.joined().await;
+    }
+    hall.do_send(Fell(room));
+    client
+        .until(|message| matches!(message, ToSession::Unseated).then_some(()))
+        .await;
+}
+
+#[actix::test]
+async fn a_room_whose_log_somebody_else_wrote_refuses_and_starts_over_from_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = house(&folder);
+    let hall = Hall::new(Arc::new(house.clone())).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    let room = client.open().await;
+    let foreign = Event::Asked {
+        round: 1,
+        text: "Who wrote this?".into(),
+    };
+    let body = serde_json::to_string(&foreign).expect("json");
+    house
+        .store
+        .append(&room, 1, now(), vec![body])
+        .await
+        .expect("it is written");
+    client.stop(2);
+    assert_eq!(client.refused().await, (2, RefusalCode::Trouble));
+    let (_, offset, events) = client.joined().await;
+    assert_eq!(offset, 0);
+    assert_eq!(events.get(1), Some(&Some(foreign)));
+    client.stop(3);
+    assert_eq!(client.ended().await, Ending::Stopped);
+}
+
+#[actix::test]
+async fn a_new_hall_goes_on_with_every_open_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = house(&folder);
+    let first = Hall::new(Arc::new(house.clone())).start();
+    let (mut client, token) = Client::enter(&first, 1, None).await;
+    let room = client.open().await;
+    first.do_send(Close);
+    client
+        .until(|message| matches!(message, ToSession::Bye { .. }).then_some(()))
+        .await;
+    let second = Hall::new(Arc::new(house.clone())).start();
+    let (mut client, same) = Client::enter(&second, 2, Some(token.clone())).await;
+    assert_eq!(same, token);
+    second.do_send(FromGuest {
+        socket: 2,
+        id: 1,
+        wish: Wish::Resume {
+            room: room.clone(),
+            epoch: 0,
+            offset: 0,
+        },
+    });
+    assert_eq!(client.joined().await.0, room);
+}
+
+#[actix::test]
+async fn who_comes_while_a_finished_room_goes_is_seated_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hall = Hall::new(Arc::new(house(&folder))).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    let room = client.open().await;
+    client.stop(2);
+    client.ended().await;
+    // Leaving empties the room, which closes; coming back must not meet a closed door,
+    // whichever of the two is quicker.
+    for id in 3..50 {
+        hall.do_send(FromGuest {
+            socket: 1,
+            id,
+            wish: Wish::Leave,
+        });
+        if id % 3 == 0 {
+            tokio::task::yield_now().await;
+        }
+        hall.do_send(FromGuest {
+            socket: 1,
+            id,
+            wish: Wish::Resume {
+                room: room.clone(),
+                epoch: 0,
+                offset: 0,
+            },
+        });
+        assert_eq!(client.joined().await.0, room);
+    }
+}
