@@ -132,7 +132,7 @@ fn along_the_reference(engine: &mut OnnxText, chat: &Chat) -> Vec<Vec<f64>> {
 
 #[test]
 fn texts_and_chats_become_the_tokens_that_llama_cpp_makes() {
-    let (engine, _turn) = load(Precision::DEFAULT);
+    let (engine, _turn) = load(Precision::default());
     let vocabulary = engine.vocabulary();
     for Text { text, tokens } in reference().texts {
         assert_eq!(vocabulary.encode_text(&text), tokens, "{text:?}");
@@ -153,7 +153,7 @@ fn decoded(vocabulary: &dyn Vocabulary, tokens: &[u32]) -> String {
 
 #[test]
 fn names_of_special_tokens_in_what_people_write_stay_text() {
-    let (engine, _turn) = load(Precision::DEFAULT);
+    let (engine, _turn) = load(Precision::default());
     let vocabulary = engine.vocabulary();
     let chat = |content: &str, prefill: &str| {
         let message = Message {
@@ -210,7 +210,7 @@ fn in_floats_the_import_gives_llama_cpps_tokens_and_log_probabilities() {
 /// file, at the same positions and tokens.
 #[test]
 fn the_default_precision_is_about_as_near_to_floats_as_llama_cpp_is() {
-    let (mut engine, _turn) = load(Precision::DEFAULT);
+    let (mut engine, _turn) = load(Precision::default());
     let (mut ours, mut theirs, mut count) = (0.0, 0.0, 0);
     for chat in reference().chats {
         let rows = along_the_reference(&mut engine, &chat);
@@ -343,7 +343,7 @@ fn in_company_as_alone(precision: Precision) {
 
 #[test]
 fn a_row_in_company_has_the_very_logits_it_has_alone() {
-    in_company_as_alone(Precision::DEFAULT);
+    in_company_as_alone(Precision::default());
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn a_row_in_company_has_the_very_logits_it_has_alone_with_bytes_by_row() {
 
 #[test]
 fn all_positions_last_row_is_what_the_last_position_gives() {
-    let (mut engine, _turn) = load(Precision::DEFAULT);
+    let (mut engine, _turn) = load(Precision::default());
     let prompt = &reference().chats[0].prompt;
     let all = step(&mut engine, 0, 0, prompt, Want::All);
     let last = step(&mut engine, 1, 0, prompt, Want::Last);
@@ -366,7 +366,7 @@ fn all_positions_last_row_is_what_the_last_position_gives() {
 /// order, and the rounding of activations to bytes makes much of the last bits.
 #[test]
 fn a_prompt_may_be_cut_anywhere_into_chunks_of_two_or_more_tokens() {
-    let (mut engine, _turn) = load(Precision::DEFAULT);
+    let (mut engine, _turn) = load(Precision::default());
     let prompt = &reference().chats[1].prompt;
     let whole = step(&mut engine, 0, 0, prompt, Want::Last);
     for size in [2, 3, 4, 5, 7, 13, 33] {
@@ -387,7 +387,7 @@ fn a_prompt_may_be_cut_anywhere_into_chunks_of_two_or_more_tokens() {
 
 #[test]
 fn a_reused_slot_never_leaks_its_former_owners_text() {
-    let (mut engine, _turn) = load(Precision::DEFAULT);
+    let (mut engine, _turn) = load(Precision::default());
     let (first, second) = (Script::new(1), Script::new(2));
     let fresh = step(&mut engine, 3, 0, &second.chunks[0], Want::Last);
     for part in 0..first.parts() {
@@ -399,7 +399,7 @@ fn a_reused_slot_never_leaks_its_former_owners_text() {
 
 #[test]
 fn runs_that_do_not_fit_are_refused() {
-    let (mut engine, _turn) = load(Precision::DEFAULT);
+    let (mut engine, _turn) = load(Precision::default());
     let run = |slot, past, tokens: &[u32]| Run {
         slot,
         past,

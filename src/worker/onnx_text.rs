@@ -56,7 +56,7 @@ pub fn open(
     let entry = catalogue.chat_model(name)?;
     let runtime = download::ensure(catalogue.runtime()?, settings)?;
     let weights = download::ensure(entry, settings)?;
-    let precision = Precision::DEFAULT;
+    let precision = entry.precision;
     let folder = download::folder(entry, settings)?;
     let graph = import::import(&weights.path, &weights.sha256, &folder, precision)?;
     let parts = Parts {
@@ -66,6 +66,9 @@ pub fn open(
         precision,
         chat_template: entry.chat_template.as_deref(),
     };
+    let context = entry
+        .context
+        .map_or(context, |limit| context.min(limit as usize));
     Ok(Box::new(OnnxText::load(parts, slots, context, threads)?))
 }
 
