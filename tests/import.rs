@@ -20,7 +20,7 @@ use parlour::{
     wire::worker::{Message, Role},
     worker::{
         engine::{Engine, Run, Vocabulary, Want},
-        onnx_text::{OnnxText, Parts},
+        onnx_text::{self, OnnxText, Parts},
     },
 };
 use serde::Deserialize;
@@ -395,6 +395,24 @@ fn a_reused_slot_never_leaks_its_former_owners_text() {
     }
     let reused = step(&mut engine, 3, 0, &second.chunks[0], Want::Last);
     assert!(bits(&fresh) == bits(&reused));
+}
+
+#[test]
+fn an_engine_is_opened_by_its_models_name() {
+    let _turn = load(Precision::default());
+    let settings = Settings::parse_from(["test"]).models;
+    let engine = onnx_text::open(MODEL, &settings, 2, 1 << 20, 1).unwrap();
+    let info = engine.info();
+    assert_eq!(
+        (info.slots, info.context, info.vocabulary),
+        (2, 8192, 49_152)
+    );
+    assert_eq!(info.precision, "nbits8");
+    assert_eq!(engine.vocabulary().size(), info.vocabulary);
+    let error = onnx_text::open("nobody", &settings, 2, 256, 1)
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains(MODEL), "{error}");
 }
 
 #[test]
