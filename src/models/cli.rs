@@ -14,7 +14,7 @@ use crate::{
         catalogue::{Catalogue, ENTRY_FILE, Kind, ModelEntry},
         download::{self, Installed},
         gguf::Gguf,
-        import::{self, LlamaShape, Precision},
+        import::{self, LlamaShape},
         lock::Lock,
         runtime,
         tokenizer::ChatTokenizer,
@@ -106,12 +106,7 @@ fn prepare(
     settings: &ModelSettings,
 ) -> Result<PathBuf, ModelError> {
     let folder = download::folder(entry, settings)?;
-    import::import(
-        &installed.path,
-        &installed.sha256,
-        &folder,
-        Precision::DEFAULT,
-    )
+    import::import(&installed.path, &installed.sha256, &folder, entry.precision)
 }
 
 fn import_file(
