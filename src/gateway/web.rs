@@ -221,11 +221,14 @@ fn start_worker(settings: &ServeSettings) -> Result<Worker, ServeError> {
     if !settings.needs_worker()? {
         return Ok(None);
     }
-    let (client, launcher) = Launcher::start(LaunchOptions::new(
-        settings.model.clone(),
-        settings.models.clone(),
-        settings.worker.clone(),
-    ))?;
+    let (client, launcher) = Launcher::start(LaunchOptions {
+        existing: settings.worker_socket.clone(),
+        ..LaunchOptions::new(
+            settings.model.clone(),
+            settings.models.clone(),
+            settings.worker.clone(),
+        )
+    })?;
     Ok(Some((client, Arc::new(launcher))))
 }
 

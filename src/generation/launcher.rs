@@ -68,6 +68,8 @@ impl Default for Patience {
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct LaunchOptions {
+    /// Socket of a worker that somebody else runs: none is started then.
+    pub existing: Option<PathBuf>,
     /// The program with the subcommand `worker`; this one by default.
     pub program: Option<PathBuf>,
     pub model: String,
@@ -80,6 +82,7 @@ impl LaunchOptions {
     /// This program's own worker with the usual patience.
     pub fn new(model: String, models: ModelSettings, settings: WorkerSettings) -> Self {
         Self {
+            existing: None,
             program: None,
             model,
             models,
@@ -130,13 +133,49 @@ struct Facts {
     restarts: AtomicU64,
 }
 
+/// Whose process the worker is.
+#[derive(Debug)]
+enum Process {
+    Ours {
+        program: PathBuf,
+        models: PathBuf,
+        folder: PrivateFolder,
+    },
+    Theirs {
+        socket: PathBuf,
+    },
+}
+
+impl Process {
+    fn of(options: &LaunchOptions) -> Result<Self, LaunchError> {
+        if let Some(socket) = &options.existing {
+            return Ok(Self::Theirs {
+                socket: socket.clone(),
+            });
+        }
+        Ok(Self::Ours {
+            program: match &options.program {
+                Some(program) => program.clone(),
+                None => std::env::current_exe().map_err(LaunchError::Program)?,
+            },
+            models: options.models.dir()?,
+            folder: PrivateFolder::new()?,
+        })
+    }
+
+    fn socket(&self) -> PathBuf {
+        match self {
+            Self::Ours { folder, .. } => folder.socket(),
+            Self::Theirs { socket } => socket.clone(),
+        }
+    }
+}
+
 /// Starts workers.
 #[derive(Debug)]
 pub struct Launcher {
     options: LaunchOptions,
-    program: PathBuf,
-    models: PathBuf,
-    folder: PrivateFolder,
+    process: Process,
     client: WorkerClient,
     facts: Arc<Facts>,
     stop: CancellationToken,
@@ -149,15 +188,9 @@ impl Launcher {
     /// # Errors
     /// When something is wrong that no restart would mend.
     pub fn start(options: LaunchOptions) -> Result<(WorkerClient, LauncherHandle), LaunchError> {
-        let program = match &options.program {
-            Some(program) => program.clone(),
-            None => std::env::current_exe().map_err(LaunchError::Program)?,
-        };
         let client = WorkerClient::new();
         let launcher = Self {
-            program,
-            models: options.models.dir()?,
-            folder: PrivateFolder::new()?,
+            process: Process::of(&options)?,
             client: client.clone(),
             facts: Arc::default(),
             stop: CancellationToken::new(),
@@ -194,7 +227,23 @@ impl Launcher {
     }
 
     async fn one_life(&self) -> Death {
-        let mut child = match self.command().spawn() {
+        match &self.process {
+            Process::Ours {
+                program, models, ..
+            } => self.child(self.command(program, models)).await,
+            Process::Theirs { .. } => tokio::select! {
+                biased;
+                () = self.stop.cancelled() => Death::Stopped,
+                death = self.serve() => {
+                    tracing::warn!(%death, "the worker is lost");
+                    death
+                }
+            },
+        }
+    }
+
+    async fn child(&self, mut command: Command) -> Death {
+        let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return Death::Spawn(error),
         };
@@ -231,17 +280,17 @@ impl Launcher {
         death
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, program: &Path, models: &Path) -> Command {
         let settings = &self.options.settings;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(program);
         command
             .arg("worker")
             .arg("--socket")
-            .arg(self.folder.socket())
+            .arg(self.process.socket())
             .arg("--model")
             .arg(&self.options.model)
             .arg("--models")
-            .arg(&self.models)
+            .arg(models)
             .arg("--hub")
             .arg(&self.options.models.hub)
             .args(["--slots", &settings.slots.to_string()])
@@ -293,7 +342,7 @@ impl Launcher {
     async fn connect(&self) -> Result<Connection, ConnectionError> {
         // The socket appears when the model is loaded; nothing tells us but trying.
         let socket = loop {
-            match UnixStream::connect(self.folder.socket()).await {
+            match UnixStream::connect(self.process.socket()).await {
                 Ok(socket) => break socket,
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
