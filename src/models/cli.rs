@@ -108,12 +108,7 @@ fn graph(
     settings: &ModelSettings,
 ) -> Result<PathBuf, ModelError> {
     let folder = download::folder(entry, settings)?;
-    import::import(
-        &installed.path,
-        &installed.sha256,
-        &folder,
-        entry.precision,
-    )
+    import::import(&installed.path, &installed.sha256, &folder, entry.precision)
 }
 
 fn import_file(

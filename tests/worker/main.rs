@@ -1,0 +1,5 @@
+//! The worker's process, from outside.
+
+mod batching;
+mod protocol;
+mod support;
