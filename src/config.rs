@@ -137,6 +137,9 @@ pub struct WorkerSettings {
     /// Requests that the worker serves at the same time
     #[arg(long, env = "PARLOUR_SLOTS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub slots: u32,
+    /// Beginnings of prompts that the worker keeps, so as not to read them again
+    #[arg(long, env = "PARLOUR_SHELVES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub shelves: u32,
     /// Requests that may wait for a slot before the worker refuses
     #[arg(long, env = "PARLOUR_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub queue: u32,

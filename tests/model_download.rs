@@ -324,6 +324,13 @@ fn two_that_want_the_same_file_fetch_it_once() {
     assert_eq!(hub.ranges().len(), 1);
 }
 
+#[tokio::test]
+async fn a_thread_that_drives_a_runtime_may_download() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(content(), vec![Act::Serve]);
+    assert!(ensure(folder.path(), &hub, Some(SHA256)).is_ok());
+}
+
 #[test]
 fn offline_the_error_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();

@@ -256,6 +256,7 @@ async fn a_ping_brings_the_load() {
         slots_busy: 3,
         queued: 2,
         tokens: 1,
+        reused: 5,
     };
     let answer = async {
         match worker.hear().await {

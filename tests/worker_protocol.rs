@@ -329,7 +329,7 @@ async fn what_cannot_be_served_is_refused_with_its_reason() {
         request: Weigh {
             model: worker.model.clone(),
             prompt: chat("A or B?"),
-            options: vec!["Anna".into(), "Alan".into()],
+            options: vec!["Anna".into(), "Anna".into()],
         },
     })
     .await;

@@ -123,9 +123,7 @@ class Parlour {
     keepChoices(choices);
     this.problem = null;
     this.opening = true;
-    this.room = null;
-    this.#wanted = null;
-    const joined = new Promise<string>((resolve) => (this.#onJoined = resolve));
+    const joined = new Promise<string | null>((resolve) => (this.#onJoined = resolve));
     const { kind, mode } = choices;
     const name = [...choices.name.trim()].slice(0, this.limits?.name ?? 0).join('');
     const reply = await this.#connection.request({ type: 'open', kind, mode, name });
@@ -133,7 +131,7 @@ class Parlour {
     this.opening = false;
     return room;
   }
-  #onJoined: (room: string) => void = () => {};
+  #onJoined: (room: string | null) => void = () => {};
 
   async answer(round: number, text: string): Promise<void> {
     if (!this.room) return;
@@ -174,17 +172,15 @@ class Parlour {
       this.limits = message.limits;
       this.openRoom = message.room;
       // The line went dead between the seat and the news of it.
-      if (this.opening && message.room) this.#onJoined(message.room);
+      if (this.opening) this.#onJoined(message.room);
       return;
     }
     if (message.type === 'joined') {
-      // The lobby asked for no room: this is an open one, or the answer to `open`.
-      if (this.#wanted === null) {
+      // Either the room that the page is about, or the answer to `open`, or nobody asked.
+      if (message.room !== this.#wanted) {
         if (!this.opening) return;
         this.#wanted = message.room;
         this.#onJoined(message.room);
-      } else if (message.room !== this.#wanted) {
-        return;
       }
     }
     if (message.type === 'event') this.skew = message.at - Date.now();

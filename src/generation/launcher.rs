@@ -245,6 +245,7 @@ impl Launcher {
             .arg("--hub")
             .arg(&self.options.models.hub)
             .args(["--slots", &settings.slots.to_string()])
+            .args(["--shelves", &settings.shelves.to_string()])
             .args(["--queue", &settings.queue.to_string()])
             .args(["--context", &settings.context.to_string()])
             .args(["--threads", &settings.threads().to_string()])

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{config::ModelSettings, models::ModelError, wire::worker::Sampling};
+use crate::{
+    config::ModelSettings,
+    models::{ModelError, import::Precision},
+    wire::worker::Sampling,
+};
 
 const BUILTIN: &str = include_str!("../../models/catalogue.toml");
 /// Describes a model that a user imported, in the model's own folder.
@@ -36,6 +40,9 @@ pub struct ModelEntry {
     /// Tokens that it was trained to see. Chat models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<u32>,
+    /// How its weights are held once imported. Chat models only.
+    #[serde(default)]
+    pub precision: Precision,
     /// Jinja text that replaces the one in the model's own metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<String>,
@@ -237,6 +244,7 @@ impl ModelEntry {
             architecture: Some("llama".into()),
             languages: Vec::new(),
             context: None,
+            precision: Precision::default(),
             chat_template: None,
             sources: vec![Source {
                 os: None,

@@ -10,11 +10,11 @@ use clap::Subcommand;
 use crate::{
     config::ModelSettings,
     models::{
-        ModelError,
+        self, ModelError,
         catalogue::{Catalogue, ENTRY_FILE, Kind, ModelEntry},
         download::{self, Installed},
         gguf::Gguf,
-        import::{self, LlamaShape, Precision},
+        import::{self, LlamaShape},
         lock::Lock,
         runtime,
         tokenizer::ChatTokenizer,
@@ -89,18 +89,20 @@ fn list(settings: &ModelSettings) -> Result<(), ModelError> {
 fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let entry = catalogue.entry(name)?;
-    let installed = download::ensure(entry, settings)?;
-    println!("{name}: {}", installed.path.display());
     if entry.kind == Kind::Chat {
-        let runtime = download::ensure(catalogue.runtime()?, settings)?;
-        println!("onnxruntime: {}", runtime.path.display());
-        let graph = prepare(entry, &installed, settings)?;
-        println!("imported: {}", graph.display());
+        let prepared = models::prepare(name, settings)?;
+        println!("{name}: {}", prepared.weights.path.display());
+        println!("onnxruntime: {}", prepared.runtime.path.display());
+        println!("imported: {}", prepared.graph.display());
+    } else {
+        let installed = download::ensure(entry, settings)?;
+        println!("{name}: {}", installed.path.display());
     }
     Ok(())
 }
 
-fn prepare(
+/// Imports what is here already, as `check` and `import` want it: nothing is fetched.
+fn graph(
     entry: &ModelEntry,
     installed: &Installed,
     settings: &ModelSettings,
@@ -110,7 +112,7 @@ fn prepare(
         &installed.path,
         &installed.sha256,
         &folder,
-        Precision::DEFAULT,
+        entry.precision,
     )
 }
 
@@ -145,7 +147,7 @@ fn import_file(
         fs::rename(&part, &path).map_err(io)?;
         Installed { path, sha256 }
     };
-    let graph = prepare(&entry, &installed, settings)?;
+    let graph = graph(&entry, &installed, settings)?;
     // Last, because it is what makes the model known.
     let entry_path = folder.join(ENTRY_FILE);
     let text = toml::to_string(&entry).map_err(|error| ModelError::Entry {
@@ -209,7 +211,7 @@ fn check_chat(
     let Some(library) = library else {
         return Ok("checksum right; not loaded, because the runtime is missing".into());
     };
-    let graph = prepare(entry, &installed, settings)?;
+    let graph = graph(entry, &installed, settings)?;
     runtime::session(library, &graph, 1)?;
     Ok("checksum right, loads".into())
 }

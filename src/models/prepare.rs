@@ -20,6 +20,8 @@ pub struct Prepared {
     /// The graph that was imported from it.
     pub graph: PathBuf,
     pub precision: Precision,
+    /// Longest prompt plus output that the catalogue allows, tokens.
+    pub context: Option<u32>,
     /// Replaces the chat template of the GGUF file.
     pub chat_template: Option<String>,
 }
@@ -33,7 +35,7 @@ pub fn prepare(name: &str, settings: &ModelSettings) -> Result<Prepared, ModelEr
     let entry = catalogue.chat_model(name)?;
     let runtime = download::ensure(catalogue.runtime()?, settings)?;
     let weights = download::ensure(entry, settings)?;
-    let precision = Precision::DEFAULT;
+    let precision = entry.precision;
     let folder = download::folder(entry, settings)?;
     let graph = import::import(&weights.path, &weights.sha256, &folder, precision)?;
     Ok(Prepared {
@@ -41,6 +43,7 @@ pub fn prepare(name: &str, settings: &ModelSettings) -> Result<Prepared, ModelEr
         weights,
         graph,
         precision,
+        context: entry.context,
         chat_template: entry.chat_template.clone(),
     })
 }

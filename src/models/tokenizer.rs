@@ -1,7 +1,7 @@
 //! Text to tokens and back, from a GGUF file's own vocabulary, merges and template.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io::{Read, Seek},
 };
 
@@ -113,12 +113,6 @@ impl ChatTokenizer {
             }
             ends.push(bytes.len());
         }
-        let known: HashSet<&str> = tokens.iter().copied().collect();
-        for character in byte_of.keys() {
-            if !known.contains(&*character.encode_utf8(&mut [0; 4])) {
-                return refuse("a vocabulary that lacks a byte: some texts have no tokens".into());
-            }
-        }
         specials.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
 
         let template = match template {
@@ -147,10 +141,13 @@ impl ChatTokenizer {
     }
 
     /// Tokens of plain text; names of special tokens in it are text like any other.
+    ///
+    /// Bytes that the vocabulary lacks are left out, as llama.cpp does. SmolLM2 lacks
+    /// some control characters and what begins the unassigned planes of Unicode.
     pub(crate) fn encode_text(&self, text: &str) -> Vec<u32> {
         self.bpe
             .encode_fast(text, false)
-            .expect("byte-level BPE that has every byte encodes every text")
+            .expect("byte-level BPE without a token for the unknown leaves out what it lacks")
             .get_ids()
             .to_vec()
     }
@@ -359,6 +356,18 @@ mod tests {
         };
         let error = tokenizer.unwrap().encode_chat(&[message], "").unwrap_err();
         assert!(error.to_string().contains("no thanks"), "{error}");
+    }
+
+    #[test]
+    fn bytes_that_the_vocabulary_lacks_are_left_out() {
+        let tokenizer = tokenizer(|writer| {
+            let tokens = ["<|im_end|>", "h", "i", "hi"].map(String::from);
+            writer.texts("tokenizer.ggml.tokens", &tokens);
+            writer.integers("tokenizer.ggml.token_type", &[3, 1, 1, 1]);
+            writer.integer("tokenizer.ggml.eos_token_id", 0);
+        });
+        let tokenizer = tokenizer.unwrap();
+        assert_eq!(tokenizer.encode_text("h\u{4}i, hi"), [1, 2, 3]);
     }
 
     proptest! {

@@ -114,6 +114,9 @@ pub struct Load {
     pub queued: u32,
     /// Tokens sampled since start.
     pub tokens: u64,
+    /// Tokens of prompts that were copied instead of computed since start.
+    #[serde(default)]
+    pub reused: u64,
 }
 
 /// One line of a chat, as chat templates name it.

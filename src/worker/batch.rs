@@ -12,6 +12,7 @@ use super::{
     admission::{Admission, Owner},
     engine::{EngineInfo, Run, Vocabulary, Want},
     job::{Job, Work},
+    library::{Library, Loan},
     row::{Row, Turn},
 };
 use crate::wire::worker::{Finish, FromWorker, Load, Refusal};
@@ -54,8 +55,13 @@ pub(crate) struct Batch {
     /// In the order of their arrival.
     prefilling: Vec<Row>,
     alive: HashSet<Owner>,
+    library: Library,
+    /// Prompts that were read to their end in the last step, to be shelved before their
+    /// slots change.
+    shelving: Vec<SlotCopy>,
     steps: u64,
     tokens: u64,
+    reused: u64,
 }
 
 impl std::fmt::Debug for dyn Vocabulary {
@@ -65,17 +71,27 @@ impl std::fmt::Debug for dyn Vocabulary {
 }
 
 impl Batch {
-    /// At most `queue` requests wait beyond those that the slots can take.
-    pub(crate) fn new(info: &EngineInfo, vocabulary: Arc<dyn Vocabulary>, queue: usize) -> Self {
+    /// At most `queue` requests wait beyond those that the slots can take. The last
+    /// `shelves` of the engine's slots serve no request but keep beginnings of prompts.
+    pub(crate) fn new(
+        info: &EngineInfo,
+        vocabulary: Arc<dyn Vocabulary>,
+        queue: usize,
+        shelves: usize,
+    ) -> Self {
+        let slots = info.slots.saturating_sub(shelves);
         Self {
-            slots: info.slots,
+            slots,
             vocabulary,
             waiting: Admission::new(queue),
             decoding: Vec::new(),
             prefilling: Vec::new(),
             alive: HashSet::new(),
+            library: Library::new(slots..info.slots),
+            shelving: Vec::new(),
             steps: 0,
             tokens: 0,
+            reused: 0,
         }
     }
 
@@ -95,6 +111,7 @@ impl Batch {
             slots_busy: count(self.busy()),
             queued: self.waiting.queued(),
             tokens: self.tokens,
+            reused: self.reused,
         }
     }
 
@@ -147,13 +164,18 @@ impl Batch {
     /// What to compute next; `None` when nobody wants anything. Every plan must be answered
     /// by [`Self::absorb`] or [`Self::fail`] before anything else changes the batch.
     pub(crate) fn plan(&mut self) -> Option<Plan> {
-        let copies = self.compact();
-        self.start();
+        let mut moves = self.compact();
+        moves.extend(self.start());
         self.steps += 1;
         let chunk = self.next_chunk();
         let rows = self.decoding.iter().chain(chunk);
         let (runs, owners): (Vec<_>, Vec<_>) = rows.map(|row| (row.run(), row.owner)).unzip();
-        (!runs.is_empty()).then_some(Plan {
+        if runs.is_empty() {
+            return None;
+        }
+        let mut copies = std::mem::take(&mut self.shelving);
+        copies.append(&mut moves);
+        Some(Plan {
             copies,
             runs,
             owners,
@@ -200,15 +222,16 @@ impl Batch {
     }
 
     /// Gives free slots to those who wait. With more than one prompt under way one slot
-    /// stays free, for [`Self::compact`].
-    fn start(&mut self) {
+    /// stays free, for [`Self::compact`]. What the library holds of a prompt is copied.
+    fn start(&mut self) -> Vec<SlotCopy> {
+        let mut copies = Vec::new();
         loop {
             let spare = usize::from(!self.prefilling.is_empty());
             if self.busy() + spare >= self.slots {
-                return;
+                return copies;
             }
             let Some((owner, job)) = self.waiting.take() else {
-                return;
+                return copies;
             };
             let used: HashSet<usize> = self
                 .decoding
@@ -219,7 +242,15 @@ impl Batch {
             let slot = (0..self.slots)
                 .find(|slot| !used.contains(slot))
                 .expect("fewer rows than slots");
-            self.prefilling.push(Row::new(owner, slot, job));
+            let loan = self.library.lend(job.lendable());
+            let past = loan.map_or(0, |loan| loan.length);
+            copies.extend(loan.map(|loan| SlotCopy {
+                from: loan.slot,
+                to: slot,
+                length: loan.length,
+            }));
+            self.reused += past as u64;
+            self.prefilling.push(Row::new(owner, slot, job, past));
         }
     }
 
@@ -256,6 +287,9 @@ impl Batch {
             };
             let turn = row.absorb(run, &logits, size, self.vocabulary.as_ref(), &mut out);
             self.tokens += u64::from(turn.sampled());
+            if !decodes && turn != Turn::Prefills {
+                self.shelving.extend(shelve(&mut self.library, row));
+            }
             match (turn, decodes) {
                 (Turn::Decodes, false) => {
                     let row = self.prefilling.remove(at);
@@ -281,6 +315,8 @@ impl Batch {
         let rows = std::mem::take(&mut self.decoding)
             .into_iter()
             .chain(std::mem::take(&mut self.prefilling));
+        self.library.forget();
+        self.shelving.clear();
         let mut out = Vec::new();
         for row in rows {
             self.alive.remove(&row.owner);
@@ -291,6 +327,16 @@ impl Batch {
         }
         out
     }
+}
+
+/// How a prompt that was just read gets onto a shelf.
+fn shelve(library: &mut Library, row: &Row) -> Option<SlotCopy> {
+    let Loan { slot, length } = library.keep(row.lendable())?;
+    Some(SlotCopy {
+        from: row.slot,
+        to: slot,
+        length,
+    })
 }
 
 impl Owner {

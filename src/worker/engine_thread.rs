@@ -47,9 +47,10 @@ pub(super) struct Line {
 pub(super) fn run(
     mut engine: Box<dyn Engine>,
     queue: usize,
+    shelves: usize,
     mut commands: mpsc::Receiver<Command>,
 ) -> Result<(), EngineError> {
-    let batch = Batch::new(engine.info(), engine.vocabulary(), queue);
+    let batch = Batch::new(engine.info(), engine.vocabulary(), queue, shelves);
     let mut desk = Desk {
         batch,
         lines: HashMap::new(),

@@ -39,6 +39,14 @@ pub(crate) struct Job {
     pub(crate) work: Work,
 }
 
+impl Job {
+    /// The beginning of the prompt whose keys and values other requests may share. What
+    /// lies behind it has to be computed for its logits.
+    pub(crate) fn lendable(&self) -> &[u32] {
+        &self.tokens[..self.start.min(self.tokens.len())]
+    }
+}
+
 /// Turns requests into jobs for one model.
 pub(crate) struct Preparer {
     model: String,

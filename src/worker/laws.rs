@@ -64,6 +64,9 @@ enum Event {
     Steps(usize),
 }
 
+/// Few, so that prompts keep pushing each other out.
+const SHELVES: usize = 2;
+
 fn request() -> impl Strategy<Value = Request> {
     let kind = prop_oneof![4 => Just(Kind::Generate), 1 => Just(Kind::Judge), 1 => Just(Kind::Weigh), 1 => Just(Kind::Score)];
     (kind, 1usize..200, any::<u64>(), 1u32..40).prop_map(|(kind, prompt, seed, max_tokens)| {
@@ -115,11 +118,11 @@ fn owner(n: usize) -> Owner {
 
 impl Bench {
     fn new(slots: usize, queue: usize) -> Self {
-        let engine = Deterministic::new(slots, CONTEXT, Duration::ZERO);
+        let engine = Deterministic::new(slots + SHELVES, CONTEXT, Duration::ZERO);
         let vocabulary = engine.vocabulary();
         Self {
             preparer: Preparer::new(MODEL, engine.info(), Arc::clone(&vocabulary)),
-            batch: Batch::new(engine.info(), vocabulary, queue),
+            batch: Batch::new(engine.info(), vocabulary, queue, SHELVES),
             engine,
             said: HashMap::new(),
         }

@@ -13,6 +13,7 @@ mod engine_thread;
 mod job;
 #[cfg(test)]
 mod laws;
+mod library;
 pub mod onnx_text;
 mod row;
 mod sampler;
@@ -70,7 +71,7 @@ pub enum WorkerError {
 
 /// Opens the engine of a model.
 fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
-    let slots = options.settings.slots as usize;
+    let slots = (options.settings.slots + options.settings.shelves) as usize;
     let context = options.settings.context as usize;
     if let Some(delay) = deterministic::Deterministic::delay_of(&options.model) {
         return Ok(Box::new(deterministic::Deterministic::new(

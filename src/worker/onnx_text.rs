@@ -1,4 +1,11 @@
 //! The text engine: an imported graph on ONNX Runtime, over a KV buffer that it owns.
+//!
+//! What a slot's logits depend on, bit for bit (`tests/import.rs` holds it to this):
+//! the tokens of the slot, and which of them were computed singly. Company in a step
+//! changes nothing, nor does where a prompt is cut into chunks of two or more tokens. A
+//! single token takes another path through attention, and its last bits differ; so
+//! whoever cuts prompts, or goes on from another request's state, must leave no rest of
+//! one token by chance, and must not put a state that was decoded for one that is prefilled.
 
 mod kv;
 mod session;
@@ -51,6 +58,9 @@ pub fn open(
         precision: prepared.precision,
         chat_template: prepared.chat_template.as_deref(),
     };
+    let context = prepared
+        .context
+        .map_or(context, |limit| context.min(limit as usize));
     Ok(Box::new(OnnxText::load(parts, slots, context, threads)?))
 }
 

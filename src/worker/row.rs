@@ -38,11 +38,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(owner: Owner, slot: usize, job: Job) -> Self {
+    /// A request whose slot holds the first `past` tokens of its prompt already.
+    pub(crate) fn new(owner: Owner, slot: usize, job: Job, past: usize) -> Self {
         Self {
             owner,
             slot,
-            past: 0,
+            past,
             next: None,
             job,
         }
@@ -51,6 +52,11 @@ impl Row {
     /// Tokens of the prompt that are still to be fed.
     pub(crate) fn left(&self) -> usize {
         self.job.tokens.len().saturating_sub(self.past)
+    }
+
+    /// The beginning of the prompt that others may borrow.
+    pub(crate) fn lendable(&self) -> &[u32] {
+        self.job.lendable()
     }
 
     pub(crate) fn usage(&self) -> Usage {

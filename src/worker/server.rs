@@ -59,7 +59,7 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
         models: vec![ModelInfo {
             name: options.model.clone(),
             context: u32::try_from(info.context).unwrap_or(u32::MAX),
-            slots: u32::try_from(info.slots).unwrap_or(u32::MAX),
+            slots: options.settings.slots,
             precision: info.precision.clone(),
         }],
     };
@@ -69,11 +69,12 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
     let engine = {
         let guard = broken.clone().drop_guard();
         let queue = options.settings.queue as usize;
+        let shelves = options.settings.shelves as usize;
         thread::Builder::new()
             .name("engine".into())
             .spawn(move || {
                 let _guard = guard;
-                engine_thread::run(engine, queue, received)
+                engine_thread::run(engine, queue, shelves, received)
             })?
     };
     // The cores belong to the engine.
@@ -92,7 +93,7 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tracing::info!(
             model = options.model,
-            slots = info.slots,
+            slots = options.settings.slots,
             context = info.context,
             "the worker listens"
         );

@@ -61,12 +61,12 @@ for (const kind of Object.keys(KINDS) as Kind[]) {
       await expect(page.getByTestId('theirs')).toHaveCount(rounds);
       await expect(page.getByTestId('theirs').first()).not.toContainText('has answered');
       await expect(page.getByTestId('reasoning')).toHaveCount(rounds);
+      await photograph(page, `verdict-${kind}-${mode}`);
       await page.getByText('The same as a table').click();
       await expect(page.getByRole('rowheader')).toHaveCount(rounds);
       await page.getByText('How this verdict came about').click();
       await expect(page.getByTestId('grounds').getByRole('listitem')).toHaveCount(rounds);
       const headline = await page.getByTestId('headline').innerText();
-      await photograph(page, `verdict-${kind}-${mode}`);
 
       const room = new URL(page.url()).pathname.split('/').at(-1);
       const stranger = await browser.newContext();
@@ -95,6 +95,13 @@ test('stopping asks first, and ends the game without a score', async ({ page }) 
   await page.getByRole('button', { name: 'Stop the game' }).click();
   await expect(page.getByTestId('headline')).toHaveText('You got up from the table');
   await expect(page.getByTestId('score')).toHaveCount(0);
+
+  // The same game once more, at another table.
+  const before = page.url();
+  await page.getByRole('button', { name: 'Play again' }).click();
+  await expect(page).not.toHaveURL(before);
+  await expect(doing(page)).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Round 1 of 5' })).toBeVisible();
 });
 
 test('a game that never was has no replay', async ({ page }) => {

@@ -6,7 +6,6 @@
  * PARLOUR_TEST_URL   a server that is already running; without it one is started
  * PARLOUR_CHROMIUM   the browser; /usr/bin/chromium without it
  */
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { defineConfig } from '@playwright/test';
@@ -49,12 +48,12 @@ export default defineConfig({
         webServer: {
           command: 'target/debug/parlour serve',
           cwd: root,
-          url: `http://${started}/`,
+          url: `http://${started}/health/ready`,
           timeout: 2 * MINUTE,
           stdout: 'pipe' as const,
           env: {
             PARLOUR_BIND: started,
-            PARLOUR_DATA: join(tmpdir(), `parlour-browser-${process.pid}`),
+            PARLOUR_DATA: join(root, `test-results/data-${process.pid}`),
             PARLOUR_TYPING: '0',
           },
         },

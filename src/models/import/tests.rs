@@ -109,3 +109,11 @@ fn a_failed_import_leaves_nothing_that_looks_done() {
         .count();
     assert_eq!(folders, 0);
 }
+
+#[test]
+fn a_precision_is_written_in_catalogues_by_its_name() {
+    for precision in ALL {
+        let written = serde_json::to_value(precision).unwrap();
+        assert_eq!(written, precision.name());
+    }
+}
