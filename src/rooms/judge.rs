@@ -356,7 +356,7 @@ async fn form(
             voice.anew();
         }
     };
-    let live = |text: &str| (shown && brief.watched).then(|| judge::reasoning_so_far(text));
+    let live = |text: &str| (shown && brief.watched).then(|| judge::relabelled_so_far(text, order));
     tries(brief, first_try, &spoiled, async |seed| {
         let mut history = brief.earlier.as_slice();
         let text = loop {

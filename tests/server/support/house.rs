@@ -117,7 +117,7 @@ fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
         .args(["serve", "--bind", "127.0.0.1:0", "--data"])
         .arg(data)
         .current_dir(data)
-        .env("RUST_LOG", "warn")
+        .env("PARLOUR_LOG", "warn")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .spawn()
