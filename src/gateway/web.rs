@@ -32,15 +32,19 @@ use crate::{
         launcher::{LaunchError, LaunchOptions, Launcher, LauncherHandle},
         remote::OpenAi,
     },
-    models::{self, ModelError},
+    models::{
+        self, ModelError,
+        catalogue::{Catalogue, Use},
+    },
     rooms::{
-        House,
+        House, Mind,
         hall::{Close, Hall},
         identity::now,
         session::Doorway,
         tally::Tally,
     },
     store::{Store, StoreError, home::Home, sqlite::SqliteStore},
+    wire::worker::Sampling,
     worker::deterministic::Deterministic,
 };
 
@@ -88,8 +92,7 @@ type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
 /// When the settings cannot be used, or something cannot be had.
 pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
-    let toy = Deterministic::delay_of(&settings.model).is_some();
-    if settings.needs_worker()? && settings.worker_socket.is_none() && !toy {
+    if settings.needs_worker()? && settings.worker_socket.is_none() && !is_toy(settings) {
         models::prepare(&settings.model, &settings.models)?;
     }
     Ok(())
@@ -108,8 +111,13 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
         store: store.clone(),
-        witness: back_end(settings.witness()?, &settings, worker.as_ref())?,
-        judge: back_end(settings.judge()?, &settings, worker.as_ref())?,
+        witness: mind(
+            settings.witness()?,
+            Use::Witness,
+            &settings,
+            worker.as_ref(),
+        )?,
+        judge: mind(settings.judge()?, Use::Judge, &settings, worker.as_ref())?,
         typing: settings.typing,
         round_cap: settings.rounds,
         idle_limit: settings.idle_limit(),
@@ -232,20 +240,39 @@ fn start_worker(settings: &ServeSettings) -> Result<Worker, ServeError> {
     Ok(Some((client, Arc::new(launcher))))
 }
 
-fn back_end(
+fn mind(
     choice: BackEnd,
+    purpose: Use,
     settings: &ServeSettings,
     worker: Option<&(WorkerClient, Arc<LauncherHandle>)>,
-) -> Result<Backend, ServeError> {
+) -> Result<Mind, ServeError> {
     match (choice, worker) {
-        (BackEnd::OpenAi { url, model, key }, _) => {
-            Ok(Backend::Remote(OpenAi::new(url, model, key)?))
-        }
-        (BackEnd::Local, Some((client, _))) => {
-            Ok(Backend::Local(client.clone(), settings.model.clone()))
-        }
+        (BackEnd::OpenAi { url, model, key }, _) => Ok(Mind {
+            backend: Backend::Remote(OpenAi::new(url, model, key)?),
+            sampling: Sampling {
+                temperature: 0.8,
+                top_p: 0.95,
+                max_tokens: 512,
+                ..Sampling::default()
+            },
+        }),
+        (BackEnd::Local, Some((client, _))) => Ok(Mind {
+            backend: Backend::Local(client.clone(), settings.model.clone()),
+            sampling: if is_toy(settings) {
+                Sampling::default()
+            } else {
+                Catalogue::with_imported(&settings.models)?
+                    .chat_model(&settings.model)?
+                    .sampling(purpose)
+            },
+        }),
         (BackEnd::Local, None) => Err(ServeError::BackEnd(GenerationError::WorkerLost)),
     }
+}
+
+/// Whether the model is the toy that has no weights and no place in the catalogue.
+fn is_toy(settings: &ServeSettings) -> bool {
+    Deterministic::delay_of(&settings.model).is_some()
 }
 
 async fn sweep(store: SqliteStore, keep: u64) {

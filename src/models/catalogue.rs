@@ -274,7 +274,7 @@ mod tests {
     fn the_built_in_catalogue_has_the_default_model_and_a_runtime() {
         let catalogue = Catalogue::builtin();
         let model = catalogue.chat_model("smollm2-135m").unwrap();
-        assert_eq!(model.sampling(Use::Judge).temperature, 0.0);
+        assert_eq!(model.sampling(Use::Judge).temperature, 0.7);
         assert!(model.sources.iter().all(|source| source.sha256.is_some()));
         assert_eq!(catalogue.runtime().unwrap().kind, Kind::Runtime);
         assert!(catalogue.chat_model("onnxruntime").is_err());

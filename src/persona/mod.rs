@@ -24,11 +24,6 @@ pub struct Draft {
     /// The output ends before the first of these.
     pub stop: Vec<String>,
     pub max_tokens: u32,
-    /// How freely to draw, for a model that has no wishes of its own: small models talk
-    /// nonsense when drawn hotter.
-    pub temperature: f32,
-    /// Share of the likeliest token below which tokens are dropped.
-    pub min_p: f32,
 }
 
 impl Draft {
@@ -38,8 +33,6 @@ impl Draft {
             prefill: String::new(),
             stop: Vec::new(),
             max_tokens,
-            temperature: 0.7,
-            min_p: 0.1,
         }
     }
 

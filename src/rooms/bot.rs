@@ -11,17 +11,15 @@ use tokio::time::Instant;
 use super::{
     messages::{Answer, LetGo, TurnError},
     seeds::{self, Draw, Purpose},
-    turn::{TRIES, Voice, forget, is_too_long, write},
+    turn::{Mind, TRIES, Voice, forget, is_too_long, write},
 };
 use crate::{
-    generation::Backend,
     persona::{
         guard::{self, Bounds},
         typing::{Pace, Typing},
         witness::{self, Said},
     },
     play::imitation::{Command, Kind},
-    wire::worker::Sampling,
 };
 
 /// How often a line that is being typed grows.
@@ -48,16 +46,13 @@ pub(crate) struct AnswerBrief {
 
 /// The actor. One per room.
 pub(crate) struct Bot {
-    backend: Backend,
+    mind: Mind,
     turn: Option<SpawnHandle>,
 }
 
 impl Bot {
-    pub(crate) fn new(backend: Backend) -> Self {
-        Self {
-            backend,
-            turn: None,
-        }
+    pub(crate) fn new(mind: Mind) -> Self {
+        Self { mind, turn: None }
     }
 }
 
@@ -78,10 +73,10 @@ impl Handler<Answer> for Bot {
         if let Some(former) = self.turn.take() {
             ctx.cancel_future(former);
         }
-        let backend = self.backend.clone();
+        let mind = self.mind.clone();
         let voice = Voice::new(room, turn, attempt);
         let work = async move {
-            match answer(&brief, &backend, &voice).await {
+            match answer(&brief, &mind, &voice).await {
                 Ok(text) => voice.finish(Command::BotAnswers {
                     round: brief.round,
                     text,
@@ -103,11 +98,7 @@ impl Handler<LetGo> for Bot {
     }
 }
 
-async fn answer(
-    brief: &AnswerBrief,
-    backend: &Backend,
-    voice: &Voice,
-) -> Result<String, TurnError> {
+async fn answer(brief: &AnswerBrief, mind: &Mind, voice: &Voice) -> Result<String, TurnError> {
     let began = Instant::now();
     let own: Vec<&str> = brief.earlier.iter().map(|(_, own)| own.as_str()).collect();
     let bounds = Bounds {
@@ -116,7 +107,7 @@ async fn answer(
         question: &brief.question,
         earlier: &own,
     };
-    let text = compose(brief, bounds, backend, voice).await?;
+    let text = compose(brief, bounds, mind, voice).await?;
     if brief.typing > 0.0 {
         type_out(&text, brief, began, voice).await;
     }
@@ -127,7 +118,7 @@ async fn answer(
 async fn compose(
     brief: &AnswerBrief,
     bounds: Bounds<'_>,
-    backend: &Backend,
+    mind: &Mind,
     voice: &Voice,
 ) -> Result<String, TurnError> {
     let said: Vec<Said<'_>> = brief
@@ -144,21 +135,10 @@ async fn compose(
     let mut attempt = 0;
     loop {
         let draft = witness::prompt(brief.kind, brief.seed, history, &brief.question);
-        let sampling = Sampling {
-            temperature: 0.9,
-            top_p: 0.9,
-            frequency_penalty: 0.5,
-            stop: draft.stop.clone(),
-            max_tokens: draft.max_tokens,
-            seed: seeds::derive(
-                brief.seed,
-                brief.round,
-                Draw::Text(Purpose::Answer),
-                attempt,
-            ),
-            ..Sampling::default()
-        };
-        let text = match write(backend, &draft, &sampling, None, voice, &live).await {
+        let draw = Draw::Text(Purpose::Answer);
+        let seed = seeds::derive(brief.seed, brief.round, draw, attempt);
+        let sampling = mind.sampling(&draft, seed);
+        let text = match write(&mind.backend, &draft, &sampling, None, voice, &live).await {
             Err(error) if is_too_long(&error) => match forget(history) {
                 Some(rest) => {
                     history = rest;

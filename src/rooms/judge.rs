@@ -12,19 +12,19 @@ use futures_util::future::try_join;
 use super::{
     messages::{AskQuestion, GiveVerdict, LetGo, TurnError},
     seeds::{self, Draw, Purpose},
-    turn::{TRIES, Voice, forget, is_too_long, persist, write},
+    turn::{Mind, TRIES, Voice, forget, is_too_long, persist, write},
 };
 use crate::{
-    generation::{Backend, GenerationError},
+    generation::GenerationError,
     persona::{
-        Draft, Exchange,
+        Exchange,
         judge::{self, Form, Order},
     },
     play::{
         evidence::{self, Opinion, Reading, Surprise},
         imitation::{Command, Grounds, Kind, Verdict},
     },
-    wire::worker::{Constraint, Message, Prompt, Role, Sampling},
+    wire::worker::{Constraint, Message, Prompt, Role},
 };
 
 /// What the judge must know to ask.
@@ -52,16 +52,13 @@ pub(crate) struct VerdictBrief {
 
 /// The actor. One per room.
 pub(crate) struct Judge {
-    backend: Backend,
+    mind: Mind,
     turn: Option<SpawnHandle>,
 }
 
 impl Judge {
-    pub(crate) fn new(backend: Backend) -> Self {
-        Self {
-            backend,
-            turn: None,
-        }
+    pub(crate) fn new(mind: Mind) -> Self {
+        Self { mind, turn: None }
     }
 
     fn begin(&mut self, work: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
@@ -86,11 +83,11 @@ impl Handler<AskQuestion> for Judge {
             brief,
             room,
         } = message;
-        let backend = self.backend.clone();
+        let mind = self.mind.clone();
         let voice = Voice::new(room, turn, attempt);
         self.begin(
             async move {
-                match question(&brief, &backend, &voice).await {
+                match question(&brief, &mind, &voice).await {
                     Ok(text) => voice.finish(Command::Ask {
                         round: brief.round,
                         text,
@@ -113,11 +110,11 @@ impl Handler<GiveVerdict> for Judge {
             brief,
             room,
         } = message;
-        let backend = self.backend.clone();
+        let mind = self.mind.clone();
         let voice = Voice::new(room, turn, attempt);
         self.begin(
             async move {
-                match verdict(&brief, &backend, &voice).await {
+                match verdict(&brief, &mind, &voice).await {
                     Ok(verdict) => voice.finish(Command::Judge {
                         round: brief.round,
                         verdict,
@@ -142,11 +139,7 @@ impl Handler<LetGo> for Judge {
 
 /// A question that can be put to the witnesses. A model that keeps failing to write one
 /// asks from the book.
-async fn question(
-    brief: &QuestionBrief,
-    backend: &Backend,
-    voice: &Voice,
-) -> Result<String, TurnError> {
+async fn question(brief: &QuestionBrief, mind: &Mind, voice: &Voice) -> Result<String, TurnError> {
     let mut history = brief.earlier.as_slice();
     let live = |text: &str| Some(first_line(text).to_owned());
     let mut attempt = 0;
@@ -164,12 +157,8 @@ async fn question(
             Draw::Text(Purpose::Question),
             attempt,
         );
-        let sampling = Sampling {
-            temperature: 0.9,
-            top_p: 0.9,
-            ..sampling(&draft, seed)
-        };
-        let text = match write(backend, &draft, &sampling, None, voice, &live).await {
+        let sampling = mind.sampling(&draft, seed);
+        let text = match write(&mind.backend, &draft, &sampling, None, voice, &live).await {
             Err(error) if is_too_long(&error) => match forget(history) {
                 Some(rest) => {
                     history = rest;
@@ -205,40 +194,23 @@ fn low_half(seed: u64) -> u32 {
     (seed & u64::from(u32::MAX)) as u32
 }
 
-fn sampling(draft: &Draft, seed: u64) -> Sampling {
-    Sampling {
-        stop: draft.stop.clone(),
-        max_tokens: draft.max_tokens,
-        seed,
-        ..Sampling::default()
-    }
-}
-
-async fn verdict(
-    brief: &VerdictBrief,
-    backend: &Backend,
-    voice: &Voice,
-) -> Result<Verdict, TurnError> {
-    if backend.can_weigh() {
-        measured(brief, backend, voice).await
+async fn verdict(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Verdict, TurnError> {
+    if mind.backend.can_weigh() {
+        measured(brief, mind, voice).await
     } else {
-        stated(brief, backend, voice).await
+        stated(brief, mind, voice).await
     }
 }
 
 /// By weighing and scoring; the reasons come last.
-async fn measured(
-    brief: &VerdictBrief,
-    backend: &Backend,
-    voice: &Voice,
-) -> Result<Verdict, TurnError> {
+async fn measured(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Verdict, TurnError> {
     let readings = try_join(
-        weigh(brief, Order::AFirst, backend, voice),
-        weigh(brief, Order::BFirst, backend, voice),
+        weigh(brief, Order::AFirst, mind, voice),
+        weigh(brief, Order::BFirst, mind, voice),
     );
     let surprises = try_join(
-        surprise(&brief.exchange.question, &brief.exchange.a, backend, voice),
-        surprise(&brief.exchange.question, &brief.exchange.b, backend, voice),
+        surprise(&brief.exchange.question, &brief.exchange.a, mind, voice),
+        surprise(&brief.exchange.question, &brief.exchange.b, mind, voice),
     );
     let ((a_first, b_first), (surprise_a, surprise_b)) = try_join(readings, surprises).await?;
     let reading = Reading::weighed(a_first, b_first);
@@ -256,12 +228,16 @@ async fn measured(
     ));
     let live = |text: &str| brief.watched.then(|| judge::reasoning_so_far(text));
     let reasoning = tries(brief, 0, &|| voice.anew(), async |seed| {
-        let sampling = Sampling {
-            temperature: 0.7,
-            top_p: 0.9,
-            ..sampling(&draft, seed)
-        };
-        let text = write(backend, &draft, &sampling, Some(&schema), voice, &live).await?;
+        let sampling = mind.sampling(&draft, seed);
+        let text = write(
+            &mind.backend,
+            &draft,
+            &sampling,
+            Some(&schema),
+            voice,
+            &live,
+        )
+        .await?;
         Ok(judge::parse_reasoning(&text).map_err(|error| error.to_string()))
     })
     .await?;
@@ -277,13 +253,13 @@ fn believe(brief: &VerdictBrief, grounds: &Grounds) -> evidence::Belief {
 async fn weigh(
     brief: &VerdictBrief,
     order: Order,
-    backend: &Backend,
+    mind: &Mind,
     voice: &Voice,
 ) -> Result<[f32; 2], TurnError> {
     let prompt = judge::weigh(brief.kind, &brief.exchange, order).prompt();
     let options: Vec<String> = judge::OPTIONS.map(str::to_owned).into();
-    persist(backend, voice, async || {
-        let log_probs = backend.weigh(prompt.clone(), options.clone()).await?;
+    persist(&mind.backend, voice, async || {
+        let log_probs = mind.backend.weigh(prompt.clone(), options.clone()).await?;
         <[f32; 2]>::try_from(log_probs).map_err(|odd| {
             GenerationError::Failed(format!("it weighed {} options, not two", odd.len()))
         })
@@ -295,7 +271,7 @@ async fn weigh(
 async fn surprise(
     question: &str,
     answer: &str,
-    backend: &Backend,
+    mind: &Mind,
     voice: &Voice,
 ) -> Result<Option<Surprise>, TurnError> {
     let prompt = Prompt::Chat {
@@ -305,8 +281,8 @@ async fn surprise(
         }],
         prefill: String::new(),
     };
-    let score = persist(backend, voice, || {
-        backend.score(prompt.clone(), answer.to_owned())
+    let score = persist(&mind.backend, voice, || {
+        mind.backend.score(prompt.clone(), answer.to_owned())
     })
     .await?;
     Ok(Surprise::of(
@@ -317,14 +293,10 @@ async fn surprise(
 }
 
 /// By filling in the form in both orders at once.
-async fn stated(
-    brief: &VerdictBrief,
-    backend: &Backend,
-    voice: &Voice,
-) -> Result<Verdict, TurnError> {
+async fn stated(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Verdict, TurnError> {
     let (a_first, b_first) = try_join(
-        form(brief, Order::AFirst, backend, voice),
-        form(brief, Order::BFirst, backend, voice),
+        form(brief, Order::AFirst, mind, voice),
+        form(brief, Order::BFirst, mind, voice),
     )
     .await?;
     let reading = Reading::stated(a_first.opinion, b_first.opinion);
@@ -343,7 +315,7 @@ async fn stated(
 async fn form(
     brief: &VerdictBrief,
     order: Order,
-    backend: &Backend,
+    mind: &Mind,
     voice: &Voice,
 ) -> Result<Form, TurnError> {
     let schema = Constraint::JsonSchema(judge::form_schema());
@@ -361,12 +333,17 @@ async fn form(
         let mut history = brief.earlier.as_slice();
         let text = loop {
             let draft = judge::form(brief.kind, history, &brief.exchange, order);
-            let sampling = Sampling {
-                temperature: 0.7,
-                top_p: 0.9,
-                ..sampling(&draft, seed)
-            };
-            match write(backend, &draft, &sampling, Some(&schema), voice, &live).await {
+            let sampling = mind.sampling(&draft, seed);
+            match write(
+                &mind.backend,
+                &draft,
+                &sampling,
+                Some(&schema),
+                voice,
+                &live,
+            )
+            .await
+            {
                 Err(error) if is_too_long(&error) => match forget(history) {
                     Some(rest) => history = rest,
                     None => return Err(error),

@@ -27,16 +27,18 @@ mod turns;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{generation::Backend, store::sqlite::SqliteStore};
+use crate::store::sqlite::SqliteStore;
+
+pub use turn::Mind;
 
 /// What every room of this house shares.
 #[derive(Clone, Debug)]
 pub struct House {
     pub store: SqliteStore,
     /// Who plays the bot.
-    pub witness: Backend,
+    pub witness: Mind,
     /// Who judges.
-    pub judge: Backend,
+    pub judge: Mind,
     /// Share of a human's typing time that a bot takes; 0 is at once.
     pub typing: f32,
     pub round_cap: u32,

@@ -28,6 +28,25 @@ const FAILURES: u32 = 4;
 /// Texts of one turn that may be thrown back.
 pub(crate) const TRIES: u32 = 6;
 
+/// A machine that sits on a chair: who writes its texts, and how that model likes to draw.
+#[derive(Clone, Debug)]
+pub struct Mind {
+    pub backend: Backend,
+    /// What a draft does not settle: temperature, cut-offs, penalties.
+    pub sampling: Sampling,
+}
+
+impl Mind {
+    pub(crate) fn sampling(&self, draft: &Draft, seed: u64) -> Sampling {
+        Sampling {
+            stop: draft.stop.clone(),
+            max_tokens: draft.max_tokens.min(self.sampling.max_tokens),
+            seed,
+            ..self.sampling.clone()
+        }
+    }
+}
+
 /// A turn's way to its room. Dropped before [`Self::finish`] or [`Self::fail`], it says
 /// that the turn is lost, so that a panic cannot leave a room waiting.
 pub(crate) struct Voice {

@@ -164,10 +164,7 @@ pub fn reasoning(kind: Kind, exchange: &Exchange, opinion: Opinion) -> Draft {
         &quoted(&exchange.b, ANSWER_LIMIT),
         opinion.decision,
     ));
-    Draft {
-        min_p: 0.0,
-        ..Draft::new(messages, 200)
-    }
+    Draft::new(messages, 200)
 }
 
 fn seat_letter(seat: Seat) -> char {

@@ -209,11 +209,7 @@ pub fn form(kind: Kind, earlier: &[Exchange], exchange: &Exchange, order: Order)
         ));
     }
     text.push_str("Who is the human?");
-    Draft {
-        temperature: 0.7,
-        min_p: 0.0,
-        ..Draft::new(vec![system(system_text), user(text)], 400)
-    }
+    Draft::new(vec![system(system_text), user(text)], 400)
 }
 
 /// The whole form: reasoning, decision, confidence.

@@ -7,12 +7,14 @@ use crate::{
     generation::{Backend, client::WorkerClient},
     play::imitation::{Ending, Event},
     rooms::{
+        Mind,
         messages::{FromPlayer, Move},
         pulse::Pulse,
         room::Fall,
         tally::Tally,
     },
     store::sqlite::SqliteStore,
+    wire::worker::Sampling,
 };
 
 /// A socket that keeps what it is told.
@@ -144,7 +146,10 @@ impl Client {
 }
 
 fn house(folder: &tempfile::TempDir) -> House {
-    let away = Backend::Local(WorkerClient::new(), "away".into());
+    let away = Mind {
+        backend: Backend::Local(WorkerClient::new(), "away".into()),
+        sampling: Sampling::default(),
+    };
     House {
         store: SqliteStore::open(&folder.path().join("store.sqlite")).expect("a store"),
         witness: away.clone(),
