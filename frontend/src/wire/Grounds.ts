@@ -19,4 +19,13 @@ surprise_a: number | null,
 /**
  * How surprising B's answer was to the model, nats per token.
  */
-surprise_b: number | null, };
+surprise_b: number | null, 
+/**
+ * Curvature of A's answer under the model, in standard deviations; higher reads more
+ * like a machine's.
+ */
+curvature_a: number | null, 
+/**
+ * Curvature of B's answer under the model.
+ */
+curvature_b: number | null, };

@@ -8,8 +8,12 @@ use std::{
 
 use crate::worker::engine::EngineError;
 
-/// Where a block starts: on a cache line, for vector loads.
+/// Where the floats start: on a cache line, for vector loads.
 const ALIGNMENT: usize = 64;
+
+/// What is asked of the allocator: beyond this it would zero the pages itself, and so
+/// take the memory of every slot at once. The rest of [`ALIGNMENT`] is done by hand.
+const GIVEN_ALIGNMENT: usize = 16;
 
 /// Floats laid out [tensors, slots, heads, capacity, head_dim], where the tensors are
 /// each layer's keys and values in turn.
@@ -17,6 +21,8 @@ const ALIGNMENT: usize = 64;
 /// Fresh pages come zeroed from the operating system and cost memory only once a slot
 /// uses them.
 pub(super) struct KvBuffer {
+    /// What the allocator gave, at most [`ALIGNMENT`] bytes before `start`.
+    block: NonNull<u8>,
     start: NonNull<f32>,
     layout: Layout,
     tensors: usize,
@@ -41,14 +47,19 @@ impl KvBuffer {
             .iter()
             .try_fold(tensors, |product, factor| product.checked_mul(*factor))
             .filter(|bytes| *bytes > 0)
-            .and_then(|bytes| Layout::from_size_align(bytes, ALIGNMENT).ok())
+            .and_then(|bytes| bytes.checked_add(ALIGNMENT))
+            .and_then(|bytes| Layout::from_size_align(bytes, GIVEN_ALIGNMENT).ok())
             .ok_or_else(|| EngineError("the KV buffer is empty or too large".into()))?;
         // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start.cast()) else {
+        let block = unsafe { alloc_zeroed(layout) };
+        let Some(block) = NonNull::new(block) else {
             handle_alloc_error(layout)
         };
+        // SAFETY: the block has `ALIGNMENT` bytes more than the floats need, and the
+        // offset to the next multiple of it is less than that.
+        let start = unsafe { block.add(block.align_offset(ALIGNMENT)) }.cast();
         Ok(Self {
+            block,
             start,
             layout,
             tensors,
@@ -101,6 +112,6 @@ impl KvBuffer {
 impl Drop for KvBuffer {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this layout, and freed only here.
-        unsafe { dealloc(self.start.as_ptr().cast(), self.layout) }
+        unsafe { dealloc(self.block.as_ptr(), self.layout) }
     }
 }
