@@ -194,6 +194,8 @@ class MockRoom {
             b_read_first: turn.human / 100 + 0.04,
             surprise_a: 3.42,
             surprise_b: 1.87,
+            curvature_a: -1.32,
+            curvature_b: 0.41,
           },
         },
       });

@@ -31,7 +31,14 @@ const judged = (round: number, confidence = 70): Event => ({
     reasoning: 'SECRET',
     decision: 'B',
     confidence,
-    grounds: { a_read_first: null, b_read_first: null, surprise_a: null, surprise_b: null },
+    grounds: {
+      a_read_first: null,
+      b_read_first: null,
+      surprise_a: null,
+      surprise_b: null,
+      curvature_a: null,
+      curvature_b: null,
+    },
   },
 });
 const ended: Event = {

@@ -2,9 +2,10 @@
 //! (Errors inside a socket become close codes: [`crate::rooms::session::close_code`].)
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use actix_web_actors::ws::HandshakeError;
+
 use serde::Serialize;
 
+use super::socket::HandshakeError;
 use crate::store::StoreError;
 
 /// Why a request is not served.

@@ -24,6 +24,8 @@ use crate::{
     wire::browser::MAX_CLIENT_FRAME,
 };
 
+pub(super) use ws::HandshakeError;
+
 /// What every handshake needs.
 pub(crate) struct Porch {
     pub(crate) door: Doorway,
