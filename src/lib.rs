@@ -17,7 +17,7 @@
 //! | play | [`play`] | PURE: the rules: imitation, evidence |
 //! | wire | [`wire`] | what crosses a border: serde types, no logic |
 //!
-//! [`config`] is the only reader of the environment, [`bench`] measures.
+//! [`config`] is the only reader of the environment, [`mod@bench`] measures.
 //!
 //! # The way of one line
 //!

@@ -13,8 +13,9 @@ use crate::store::StoreError;
 pub(crate) enum GatewayError {
     #[error("pages of {0} may not open a socket here; allow it with PARLOUR_ORIGINS")]
     ForeignOrigin(String),
-    #[error("every socket is taken; come back later")]
-    TooManySockets,
+    /// The system gave no second handle on the connection: it has too few left.
+    #[error("the server is out of file handles; come back later")]
+    NoLifeline,
     #[error("this is no WebSocket handshake: {0}")]
     Handshake(HandshakeError),
     #[error("there is nothing here")]
@@ -36,7 +37,7 @@ impl ResponseError for GatewayError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
-            Self::TooManySockets | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoLifeline | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Handshake(HandshakeError::GetMethodRequired) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Handshake(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,

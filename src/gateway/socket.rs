@@ -45,17 +45,17 @@ pub(crate) async fn open(
 ) -> Result<HttpResponse, GatewayError> {
     check_origin(&request, &porch.origins)?;
     let mut response = ws::handshake(&request).map_err(GatewayError::Handshake)?;
-    let permit = Arc::clone(&porch.permits)
-        .try_acquire_owned()
-        .map_err(|_| GatewayError::TooManySockets)?;
+    // Whoever finds no place is told so on the socket: a browser would show its page
+    // nothing of an HTTP answer.
+    let place = Arc::clone(&porch.permits).try_acquire_owned().ok();
     // Without a second handle nobody could end a socket that does not read.
     let line = request
         .conn_data::<Arc<Lifeline>>()
-        .ok_or(GatewayError::TooManySockets)?;
+        .ok_or(GatewayError::NoLifeline)?;
     let pulse = Arc::new(Pulse::new(now()));
     porch.reaper.watch(line, Arc::clone(&pulse));
     let socket = porch.sockets.fetch_add(1, Ordering::Relaxed);
-    let session = Session::new(porch.door.clone(), socket, pulse, permit);
+    let session = Session::new(porch.door.clone(), socket, pulse, place);
     let frames = Guarded::new(body, MAX_CLIENT_FRAME);
     Ok(response.streaming(WebsocketContext::create(session, frames)))
 }

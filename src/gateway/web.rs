@@ -8,7 +8,7 @@ use std::{
 
 use actix::Actor;
 use actix_web::{
-    App, HttpServer,
+    App, HttpServer, Route, guard,
     middleware::{Compress, DefaultHeaders},
     web,
 };
@@ -168,14 +168,14 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
             .service(
                 web::scope("")
                     .wrap(Compress::default())
-                    .route("/health/live", web::get().to(health::live))
-                    .route("/health/ready", web::get().to(health::ready))
-                    .route("/metrics", web::get().to(health::metrics))
-                    .route("/api/replay/{room}", web::get().to(replay::replay))
-                    .route("/", web::get().to(pages::index))
-                    .route("/play/{room:.*}", web::get().to(pages::index))
-                    .route("/replay/{room:.*}", web::get().to(pages::index))
-                    .default_service(web::get().to(pages::file)),
+                    .route("/health/live", read().to(health::live))
+                    .route("/health/ready", read().to(health::ready))
+                    .route("/metrics", read().to(health::metrics))
+                    .route("/api/replay/{room}", read().to(replay::replay))
+                    .route("/", read().to(pages::index))
+                    .route("/play/{room:.*}", read().to(pages::index))
+                    .route("/replay/{room:.*}", read().to(pages::index))
+                    .default_service(read().to(pages::file)),
             )
     })
     .on_connect(reaper::on_connect)
@@ -215,6 +215,11 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         launcher.stop().await;
     }
     Ok(())
+}
+
+/// GET, and HEAD for those who only ask whether it is there.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// Says where the server listens, on standard output, for people and for scripts that wait.

@@ -3,8 +3,8 @@
 //! [`crate::store`].
 //!
 //! A [`session`] is one browser socket. The [`hall`] knows the sessions and the rooms, and
-//! rebuilds a room that is lost. A [`room`] owns one game: only it writes the game's log,
-//! and whatever it tells anybody is in the log already. A [`bot`] and a [`judge`] take their
+//! rebuilds a room that is lost. A `room` owns one game: only it writes the game's log,
+//! and whatever it tells anybody is in the log already. A `bot` and a `judge` take their
 //! turns for it. Nobody waits for anybody: a reply is a message that names its turn.
 
 mod audience;

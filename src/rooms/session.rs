@@ -59,8 +59,9 @@ pub struct Session {
     /// A message that comes in several frames.
     fragments: Option<Vec<u8>>,
     pings: u32,
-    /// Its place among the sockets that may be open; comes back when the actor goes.
-    _permit: OwnedSemaphorePermit,
+    /// Its place among the sockets that may be open; comes back when the actor goes. None
+    /// when every place is taken: it is told so and goes.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {
@@ -68,7 +69,7 @@ impl Session {
         door: Doorway,
         socket: SocketId,
         pulse: Arc<Pulse>,
-        permit: OwnedSemaphorePermit,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self {
             door,
@@ -79,7 +80,7 @@ impl Session {
             bucket: Bucket::new(now()),
             fragments: None,
             pings: 0,
-            _permit: permit,
+            place,
         }
     }
 
@@ -301,6 +302,10 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        if self.place.is_none() {
+            self.bye(Bye::Full, "every place is taken; come back later", ctx);
+            return;
+        }
         ctx.run_interval(self.door.ping_every, Self::look_after);
     }
 

@@ -24,7 +24,8 @@ pub enum FromClient {
         #[serde(default)]
         session: Option<String>,
     },
-    /// Opens a room and sits down in it. Leaves any other.
+    /// Opens a room and sits down in it. A game that this session has not finished is
+    /// stopped.
     Open {
         id: u32,
         kind: Kind,

@@ -1,9 +1,9 @@
 //! Who does not read costs little and is let go.
 
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use parlour::{
     play::imitation::{Kind, Mode},
-    wire::browser::FromClient,
+    wire::browser::{Bye, FromClient, ToClient},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -63,12 +63,28 @@ async fn a_client_that_falls_silent_is_told_to_come_back() {
 async fn when_every_socket_is_taken_the_next_is_told_so() {
     let house = models::scripted(&[("PARLOUR_SOCKETS", "1")]);
     let first = Client::enter(&house, None).await;
-    let error = tokio_tungstenite::connect_async(house.socket())
+    let (mut second, _) = tokio_tungstenite::connect_async(house.socket())
         .await
-        .expect_err("there is no room");
-    let tokio_tungstenite::tungstenite::Error::Http(response) = error else {
-        panic!("{error}");
+        .expect("the handshake is not refused");
+    let mut heard = Vec::new();
+    while let Some(Ok(message)) = second.next().await {
+        heard.push(message);
+    }
+    let [Message::Text(bye), Message::Close(Some(frame))] = heard.as_slice() else {
+        panic!("{heard:?}");
     };
-    assert_eq!(response.status(), 503);
+    let bye: ToClient = serde_json::from_str(bye).expect("a message");
+    assert!(
+        matches!(
+            bye,
+            ToClient::Bye {
+                code: Bye::Full,
+                come_back: true,
+                ..
+            }
+        ),
+        "{bye:?}"
+    );
+    assert_eq!(u16::from(frame.code), 4003);
     drop(first);
 }

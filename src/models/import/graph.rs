@@ -20,11 +20,11 @@ use crate::models::{
 /// Names of the graph's inputs and outputs.
 ///
 /// With B rows of S new tokens each and N asked positions:
-/// `input_ids` [B, S] int64; `seqlens_k` [B] int32, the tokens a row holds after this
-/// run, minus one; `total_sequence_length` [1] int32, the largest of them plus one;
-/// `logit_idx` [N] int64, positions in B·S order; per layer `past_key_i` and
-/// `past_value_i` [B, key heads, capacity, head] float, which share their memory with
-/// `present_key_i` and `present_value_i`; `logits` [N, vocabulary] float.
+/// `input_ids` `[B, S]` int64; `seqlens_k` `[B]` int32, the tokens a row holds after this
+/// run, minus one; `total_sequence_length` `[1]` int32, the largest of them plus one;
+/// `logit_idx` `[N]` int64, positions in B·S order; per layer `past_key_i` and
+/// `past_value_i` `[B, key heads, capacity, head]` float, which share their memory with
+/// `present_key_i` and `present_value_i`; `logits` `[N, vocabulary]` float.
 pub mod names {
     pub const INPUT_IDS: &str = "input_ids";
     pub const SEQLENS_K: &str = "seqlens_k";

@@ -23,7 +23,7 @@ pub struct LlamaShape {
     pub heads: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
-    /// Tokens the model was trained to see, at most [`MAX_CONTEXT`].
+    /// Tokens the model was trained to see, at most `MAX_CONTEXT`.
     pub context: usize,
     pub vocabulary: usize,
     pub norm_epsilon: f32,
