@@ -92,7 +92,7 @@ impl Cursor {
             self.next = journal.len();
             self.doing = Some(view.doing);
         }
-        for stamped in journal.stamped(self.next) {
+        for stamped in journal.lived(self.next) {
             send(ToClient::Event {
                 room: journal.room().to_owned(),
                 stamped,

@@ -23,8 +23,14 @@ pub(crate) struct Damaged {
 struct Entry {
     at: UnixMillis,
     event: Event,
-    /// Whether the player got less than this when it happened.
-    veiled: bool,
+    /// What the player could see of it when it happened.
+    lived: Option<Event>,
+}
+
+impl Entry {
+    fn was_veiled(&self) -> bool {
+        self.lived.as_ref() != Some(&self.event)
+    }
 }
 
 /// The log and its game.
@@ -70,8 +76,8 @@ impl Journal {
     /// Takes in an event that the store has.
     pub(crate) fn push(&mut self, at: UnixMillis, event: Event) {
         self.game.apply(at, &event);
-        let veiled = self.game.shown(&event).as_ref() != Some(&event);
-        self.entries.push(Entry { at, event, veiled });
+        let lived = self.game.shown(&event);
+        self.entries.push(Entry { at, event, lived });
     }
 
     pub(crate) fn room(&self) -> &str {
@@ -114,6 +120,19 @@ impl Journal {
             })
     }
 
+    /// The events from `offset` on as the player lives through them: what was veiled when it
+    /// happened stays so until [`Self::unveiled`] tells it, also when the end came at once.
+    pub(crate) fn lived(&self, offset: u32) -> impl Iterator<Item = Stamped> {
+        (0u32..)
+            .zip(&self.entries)
+            .skip(offset as usize)
+            .map(|(offset, entry)| Stamped {
+                offset,
+                at: entry.at,
+                event: entry.lived.clone(),
+            })
+    }
+
     /// Where a client stands that holds `held`: the gap, or everything when the offsets that
     /// it knows mean nothing here.
     pub(crate) fn joined(&self, held: Option<Held>, doing: Doing) -> ToClient {
@@ -139,7 +158,7 @@ impl Journal {
         let events: Vec<Stamped> = self
             .stamped(0)
             .zip(&self.entries)
-            .filter(|(_, entry)| entry.veiled)
+            .filter(|(_, entry)| entry.was_veiled())
             .map(|(stamped, _)| stamped)
             .collect();
         (!events.is_empty()).then(|| ToClient::Unveiled {

@@ -61,11 +61,24 @@ impl Judge {
         Self { mind, turn: None }
     }
 
-    fn begin(&mut self, work: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
+    /// Takes a turn instead of the former one.
+    fn begin(
+        &mut self,
+        voice: Voice,
+        work: impl AsyncFnOnce(&Mind, &Voice) -> Result<Command, TurnError> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(former) = self.turn.take() {
             ctx.cancel_future(former);
         }
-        self.turn = Some(ctx.spawn(work.into_actor(self).map(|(), judge, _| judge.turn = None)));
+        let mind = self.mind.clone();
+        let turn = async move {
+            match work(&mind, &voice).await {
+                Ok(command) => voice.finish(command),
+                Err(error) => voice.fail(error),
+            }
+        };
+        self.turn = Some(ctx.spawn(turn.into_actor(self).map(|(), judge, _| judge.turn = None)));
     }
 }
 
@@ -83,17 +96,12 @@ impl Handler<AskQuestion> for Judge {
             brief,
             room,
         } = message;
-        let mind = self.mind.clone();
-        let voice = Voice::new(room, turn, attempt);
         self.begin(
-            async move {
-                match question(&brief, &mind, &voice).await {
-                    Ok(text) => voice.finish(Command::Ask {
-                        round: brief.round,
-                        text,
-                    }),
-                    Err(error) => voice.fail(error),
-                }
+            Voice::new(room, turn, attempt),
+            async move |mind: &Mind, voice: &Voice| {
+                let text = question(&brief, mind, voice).await?;
+                let round = brief.round;
+                Ok(Command::Ask { round, text })
             },
             ctx,
         );
@@ -110,17 +118,12 @@ impl Handler<GiveVerdict> for Judge {
             brief,
             room,
         } = message;
-        let mind = self.mind.clone();
-        let voice = Voice::new(room, turn, attempt);
         self.begin(
-            async move {
-                match verdict(&brief, &mind, &voice).await {
-                    Ok(verdict) => voice.finish(Command::Judge {
-                        round: brief.round,
-                        verdict,
-                    }),
-                    Err(error) => voice.fail(error),
-                }
+            Voice::new(room, turn, attempt),
+            async move |mind: &Mind, voice: &Voice| {
+                let verdict = verdict(&brief, mind, voice).await?;
+                let round = brief.round;
+                Ok(Command::Judge { round, verdict })
             },
             ctx,
         );
