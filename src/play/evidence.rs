@@ -16,8 +16,12 @@ const READING_BOUND: f32 = 3.5;
 /// model leans the right way by a tenth of a nat or two, where its love of a place amounts to
 /// a whole one: SmolLM2-135M under the prompt of a direct game was right in 16 of 18 pairs
 /// that were written for the purpose, by 0.12 nats on average. So one such round is worth
-/// about 67 %. A surer model runs into [`READING_BOUND`].
+/// about 67 %. A surer model runs into [`MEASURED_BOUND`].
 const WEIGHED_GAIN: f32 = 6.0;
+
+/// How much one round may count that was measured and not stated, nats: about 79 %. A single
+/// pair of answers is too little to close a game on.
+const MEASURED_BOUND: f32 = 1.3;
 
 /// How much more surprising an answer is than the other may count, nats at most. Careful
 /// people write as predictably as models do, so this is a hint and never the verdict.
@@ -86,7 +90,7 @@ impl Reading {
         };
         let (here, there) = (odds(a_first)?, -odds(b_first)?);
         let agreed = f32::midpoint(here, there) * WEIGHED_GAIN;
-        let agreed = agreed.clamp(-READING_BOUND, READING_BOUND);
+        let agreed = agreed.clamp(-MEASURED_BOUND, MEASURED_BOUND);
         let place = (here - there) / 2.0;
         Some(Self {
             a_first: agreed + place,
@@ -246,10 +250,14 @@ fn weight(grounds: &Grounds) -> Option<f32> {
     // A text that fits the model better than the model expects reads like its own.
     let curvature = both(grounds.curvature_a, grounds.curvature_b)
         .map(|(a, b)| CURVATURE_BOUND * ((b - a) / CURVATURE_SCALE).tanh());
-    [reading, surprise, curvature]
-        .into_iter()
-        .flatten()
-        .reduce(|sum, part| sum + part)
+    let likelihood = surprise.into_iter().chain(curvature).reduce(|a, b| a + b);
+    match (reading, likelihood) {
+        (reading, None) => reading,
+        (reading, Some(likelihood)) => {
+            let sum = reading.unwrap_or_default() + likelihood;
+            Some(sum.clamp(-MEASURED_BOUND, MEASURED_BOUND))
+        }
+    }
 }
 
 fn finite(value: Option<f32>) -> Option<f32> {
@@ -363,6 +371,18 @@ mod tests {
     }
 
     #[test]
+    fn one_measured_round_never_convinces() {
+        let certain = Reading::weighed([0.0, f32::NEG_INFINITY], [f32::NEG_INFINITY, 0.0]);
+        let sloppy = Surprise::of(&[-9.0; 8], &[-3.0; 8], &[1.0; 8]);
+        let smooth = Surprise::of(&[-0.5; 8], &[-3.0; 8], &[1.0; 8]);
+        let strongest = grounds(certain, sloppy, smooth);
+        assert_eq!(one(&strongest).decision(), Seat::A);
+        assert_eq!(one(&strongest).confidence(), 79);
+        assert!(combine(&[&strongest, &strongest]).confidence() >= 80);
+        assert!(one(&grounds(certain, None, None)).confidence() < 80);
+    }
+
+    #[test]
     fn both_orders_agreeing_count_as_one_reading() {
         let belief = one(&read(2.0, 2.0));
         assert_eq!(belief.decision(), Seat::A);
@@ -376,7 +396,7 @@ mod tests {
         assert!((for_a.log_odds() - 0.2 * WEIGHED_GAIN).abs() < 1e-4);
         assert_eq!(Reading::weighed([f32::NAN, 0.0], [0.0, 0.0]), None);
         let certain = Reading::weighed([0.0, f32::NEG_INFINITY], [f32::NEG_INFINITY, 0.0]);
-        assert_eq!(certain.expect("bounded").log_odds(), READING_BOUND);
+        assert_eq!(certain.expect("bounded").log_odds(), MEASURED_BOUND);
     }
 
     #[test]
