@@ -96,6 +96,7 @@ fn step(engine: &mut OnnxText, slot: usize, past: usize, tokens: &[u32], want: W
         past,
         tokens: tokens.to_vec(),
         want,
+        adapter: None,
     };
     engine.step(&[run]).unwrap().remove(0)
 }
@@ -267,6 +268,7 @@ impl Script {
             past,
             tokens,
             want,
+            adapter: None,
         }
     }
 
@@ -423,6 +425,7 @@ fn runs_that_do_not_fit_are_refused() {
         past,
         tokens: tokens.to_vec(),
         want: Want::Last,
+        adapter: None,
     };
     for bad in [
         run(SLOTS, 0, &[5]),

@@ -141,6 +141,8 @@ async fn an_answer_may_be_cut_at_every_byte() {
         let usage = Usage {
             prompt_tokens: 7,
             output_tokens: 2,
+            dropped_messages: 0,
+            reused_tokens: 0,
         };
         let done = Output::Done {
             finish: Finish::Length,

@@ -8,7 +8,7 @@ use parlour::{
     },
     wire::worker::{
         Finish, FromWorker, Generate, Load, MAX_FRAME, PROTOCOL, Prompt, Refusal, RequestId,
-        Sampling, ToWorker, Usage, Weigh,
+        Sampling, Terms, ToWorker, Usage, Weigh,
     },
 };
 use tokio::net::UnixStream;
@@ -43,6 +43,7 @@ impl Played {
             id,
             text: text.into(),
             tokens: vec![1],
+            logprobs: Vec::new(),
         })
         .await;
     }
@@ -93,6 +94,8 @@ fn request(text: &str) -> Generate {
         prompt: Prompt::Text(text.into()),
         sampling: Sampling::default(),
         constraint: None,
+        logprobs: None,
+        terms: Terms::default(),
     }
 }
 
@@ -153,6 +156,7 @@ async fn a_weighing_that_nobody_waits_for_is_cancelled() {
         model: "m".into(),
         prompt: Prompt::Text("?".into()),
         options: vec!["A".into(), "B".into()],
+        terms: Terms::default(),
     };
     let id = tokio::select! {
         answer = client.weigh(weigh) => panic!("{answer:?}"),
@@ -257,14 +261,22 @@ async fn a_ping_brings_the_load() {
         queued: 2,
         tokens: 1,
         reused: 5,
+        ..Default::default()
     };
     let answer = async {
         match worker.hear().await {
-            Some(ToWorker::Ping { nonce }) => worker.say(&FromWorker::Pong { nonce, load }).await,
+            Some(ToWorker::Ping { nonce }) => {
+                worker
+                    .say(&FromWorker::Pong {
+                        nonce,
+                        load: load.clone(),
+                    })
+                    .await
+            }
             other => panic!("{other:?}"),
         }
     };
     let (ping, ()) = tokio::join!(client.ping(), answer);
-    assert_eq!(ping, Ok(load));
+    assert_eq!(ping, Ok(load.clone()));
     assert_eq!(client.load(), load);
 }

@@ -124,7 +124,7 @@ impl WorkerClient {
 
     /// How busy the worker was at its last [`Self::ping`].
     pub fn load(&self) -> Load {
-        self.lock().load
+        self.lock().load.clone()
     }
 
     /// The models of the worker that is attached, or was last.

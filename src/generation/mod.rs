@@ -19,7 +19,7 @@ use futures_util::Stream;
 use tokio::sync::watch;
 
 use crate::wire::worker::{
-    Constraint, Finish, Generate, Prompt, Refusal, Sampling, Score, TextScore, Usage, Weigh,
+    Constraint, Finish, Generate, Prompt, Refusal, Sampling, Score, Terms, TextScore, Usage, Weigh,
 };
 use client::WorkerClient;
 use remote::OpenAi;
@@ -107,6 +107,8 @@ impl Backend {
                 prompt,
                 sampling,
                 constraint,
+                logprobs: None,
+                terms: Terms::default(),
             }),
             Self::Remote(server) => server.generate(prompt, sampling, constraint),
         }
@@ -129,6 +131,7 @@ impl Backend {
                         model,
                         prompt,
                         options,
+                        terms: Terms::default(),
                     })
                     .await
             }
@@ -149,6 +152,7 @@ impl Backend {
                         model,
                         prompt,
                         text,
+                        terms: Terms::default(),
                     })
                     .await
             }

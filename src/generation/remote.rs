@@ -416,6 +416,8 @@ impl Reading {
             self.usage = Usage {
                 prompt_tokens: tokens.prompt_tokens,
                 output_tokens: tokens.completion_tokens,
+                dropped_messages: 0,
+                reused_tokens: 0,
             };
         }
         let Some(choice) = answer.choices.into_iter().flatten().next() else {

@@ -6,6 +6,7 @@ pub mod download;
 pub mod gguf;
 pub mod import;
 pub(crate) mod lock;
+pub mod peft;
 mod prepare;
 pub mod runtime;
 pub(crate) mod template;

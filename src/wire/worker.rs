@@ -7,10 +7,12 @@
 //! exactly one of `Done`, `Weighed`, `Scored`, `Refused` or `Failed`; nothing with its
 //! id follows.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol. A worker refuses a server that speaks another one.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Largest frame either side accepts, in bytes.
 pub const MAX_FRAME: usize = 4 << 20;
@@ -63,6 +65,9 @@ pub enum FromWorker {
         id: RequestId,
         text: String,
         tokens: Vec<u32>,
+        /// One per token, when [`Generate::logprobs`] asks for them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogProb>,
     },
     Done {
         id: RequestId,
@@ -106,17 +111,41 @@ pub struct ModelInfo {
     pub precision: String,
 }
 
-/// How busy the worker is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How busy the worker is, and what it did since it started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Load {
     pub slots: u32,
     pub slots_busy: u32,
     pub queued: u32,
-    /// Tokens sampled since start.
+    /// Tokens sampled.
     pub tokens: u64,
-    /// Tokens of prompts that were copied instead of computed since start.
-    #[serde(default)]
+    /// Tokens of prompts that were computed.
+    pub prefilled: u64,
+    /// Tokens of prompts that were copied instead of computed.
     pub reused: u64,
+    /// Requests that found a beginning of their prompt computed already.
+    pub prefix_hits: u64,
+    /// Tokens that were guessed before they were computed, and how many of them held.
+    pub drafted: u64,
+    pub drafts_held: u64,
+    /// Adapters that were copied into the engine, and those that gave way.
+    pub adapter_loads: u64,
+    pub adapter_evictions: u64,
+    pub steps: StepTimes,
+}
+
+/// Upper bounds of the buckets of [`StepTimes`], seconds; one more holds the rest.
+pub const STEP_BOUNDS: [f64; 10] = [0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0];
+
+/// How long the engine's steps took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepTimes {
+    /// Steps by bucket, not cumulated: as many as [`STEP_BOUNDS`] and one more.
+    pub counts: [u64; STEP_BOUNDS.len() + 1],
+    /// Of all steps together, seconds.
+    pub seconds: f64,
 }
 
 /// One line of a chat, as chat templates name it.
@@ -157,6 +186,56 @@ pub struct Generate {
     pub sampling: Sampling,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constraint: Option<Constraint>,
+    /// Asks for each token's log-probability and those of this many likeliest ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<u8>,
+    #[serde(default)]
+    pub terms: Terms,
+}
+
+/// On whose account and as whom a request is computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Terms {
+    /// Requests that wait take turns by this; one room cannot crowd out the others.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub room: String,
+    /// Name of the LoRA adapter; none is the model as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    pub overflow: Overflow,
+}
+
+/// What happens to a chat that the context does not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// It is refused with [`Refusal::TooLong`].
+    #[default]
+    Refuse,
+    /// Its oldest turns are left out, whole ones, never the system message nor the last
+    /// message; [`Usage::dropped_messages`] says how many messages.
+    Slide,
+}
+
+/// A token that was drawn, and what the model thought of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogProb {
+    pub token: u32,
+    /// The bytes that the token stands for.
+    pub bytes: Vec<u8>,
+    /// Natural logarithm of its probability under the model, before any sampling parameter.
+    pub log_prob: f32,
+    /// The likeliest tokens, likeliest first.
+    pub top: Vec<Likely>,
+}
+
+/// One of the likeliest tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Likely {
+    pub token: u32,
+    pub bytes: Vec<u8>,
+    pub log_prob: f32,
 }
 
 /// What the output must look like, enforced token by token.
@@ -164,10 +243,16 @@ pub struct Generate {
 #[serde(rename_all = "snake_case")]
 pub enum Constraint {
     JsonSchema(serde_json::Value),
+    /// One of these texts.
+    Choice(Vec<String>),
+    /// A regular expression that the whole output matches.
+    Regex(String),
+    /// A context-free grammar in llguidance's dialect of Lark.
+    Grammar(String),
 }
 
-/// How the next token is drawn. The order of operations: penalties, temperature,
-/// top-k, top-p, min-p, draw.
+/// How the next token is drawn. The order of operations: bias, penalties, DRY, constraint,
+/// temperature, top-k, top-p, min-p, draw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
@@ -185,6 +270,14 @@ pub struct Sampling {
     pub frequency_penalty: f32,
     /// Subtracted once if it occurred in the output; 0 means off.
     pub presence_penalty: f32,
+    /// Added to the logits of these tokens; -100 or less bans them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub logit_bias: BTreeMap<u32, f32>,
+    /// Texts that the output never contains, in any spelling of case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub banned: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry: Option<Dry>,
     /// The output ends before the first of these; they are not part of it.
     pub stop: Vec<String>,
     pub max_tokens: u32,
@@ -202,9 +295,35 @@ impl Default for Sampling {
             repetition_penalty: 1.0,
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
+            logit_bias: BTreeMap::new(),
+            banned: Vec::new(),
+            dry: None,
             stop: Vec::new(),
             max_tokens: 256,
             seed: 0,
+        }
+    }
+}
+
+/// "Don't repeat yourself": a token that would lengthen a repetition of n earlier tokens to
+/// more than `allowed_length` loses `multiplier` · `base`^(n - `allowed_length`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dry {
+    pub multiplier: f32,
+    pub base: f32,
+    pub allowed_length: u32,
+    /// Texts that no repetition reaches across.
+    pub breakers: Vec<String>,
+}
+
+impl Default for Dry {
+    fn default() -> Self {
+        Self {
+            multiplier: 0.8,
+            base: 1.75,
+            allowed_length: 2,
+            breakers: ["\n", ":", "\"", "*"].map(String::from).to_vec(),
         }
     }
 }
@@ -216,6 +335,8 @@ pub struct Weigh {
     pub prompt: Prompt,
     /// At least two, which after their common start go on with different tokens.
     pub options: Vec<String>,
+    #[serde(default)]
+    pub terms: Terms,
 }
 
 /// Asks how likely a text is after a context.
@@ -225,6 +346,8 @@ pub struct Score {
     /// The text follows as the reply to this.
     pub prompt: Prompt,
     pub text: String,
+    #[serde(default)]
+    pub terms: Terms,
 }
 
 /// A text under the model's own distribution, token by token.
@@ -238,6 +361,9 @@ pub struct TextScore {
     pub means: Vec<f32>,
     /// Variance of the log-probability under the model at each position, nats².
     pub variances: Vec<f32>,
+    /// How many tokens the model holds likelier at each position.
+    #[serde(default)]
+    pub ranks: Vec<u32>,
 }
 
 /// Why a text ended.
@@ -256,6 +382,12 @@ pub enum Finish {
 pub struct Usage {
     pub prompt_tokens: u32,
     pub output_tokens: u32,
+    /// Of the prompt's tokens, those that were computed before, for this or another request.
+    #[serde(default)]
+    pub reused_tokens: u32,
+    /// Messages of the chat that were left out ([`Overflow::Slide`]).
+    #[serde(default)]
+    pub dropped_messages: u32,
 }
 
 /// Why a request was turned away at the door.
@@ -268,6 +400,10 @@ pub enum Refusal {
     TooLong { tokens: u32, context: u32 },
     #[error("this worker does not hold the model {model:?}")]
     UnknownModel { model: String },
+    #[error("there is no adapter {adapter:?}")]
+    UnknownAdapter { adapter: String },
+    #[error("the adapter {adapter:?} cannot be used: {problem}")]
+    BadAdapter { adapter: String, problem: String },
     #[error("the request is malformed: {message}")]
     Malformed { message: String },
 }

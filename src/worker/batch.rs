@@ -112,6 +112,7 @@ impl Batch {
             queued: self.waiting.queued(),
             tokens: self.tokens,
             reused: self.reused,
+            ..Load::default()
         }
     }
 

@@ -60,18 +60,16 @@ impl Grammars {
     /// # Errors
     /// When the schema is invalid or asks for what cannot be enforced.
     pub(crate) fn compile(&self, constraint: &Constraint) -> Result<Mask, ConstraintError> {
-        let Constraint::JsonSchema(schema) = constraint;
-        let mut schema = schema.clone();
-        let Some(object) = schema.as_object_mut() else {
-            return Err(ConstraintError("the JSON schema is not an object".into()));
+        let grammar = match constraint {
+            Constraint::JsonSchema(schema) => json(schema)?,
+            Constraint::Choice(texts) => {
+                let escaped: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
+                TopLevelGrammar::from_regex(&escaped.join("|"))
+            }
+            Constraint::Regex(regex) => TopLevelGrammar::from_regex(regex),
+            Constraint::Grammar(lark) => TopLevelGrammar::from_lark(lark.clone()),
         };
-        // Free white space lets a small model write blanks for ever.
-        object
-            .entry("x-guidance")
-            .or_insert_with(|| serde_json::json!({ "whitespace_flexible": false }));
-        let parser = self
-            .factory()?
-            .create_parser(TopLevelGrammar::from_json_schema(schema));
+        let parser = self.factory()?.create_parser(grammar);
         let matcher = Matcher::new(parser);
         if let Some(problem) = matcher.get_error() {
             return Err(ConstraintError(problem));
@@ -81,6 +79,30 @@ impl Grammars {
             end: self.vocabulary.end(),
         })
     }
+}
+
+fn json(schema: &serde_json::Value) -> Result<TopLevelGrammar, ConstraintError> {
+    let mut schema = schema.clone();
+    let Some(object) = schema.as_object_mut() else {
+        return Err(ConstraintError("the JSON schema is not an object".into()));
+    };
+    // Free white space lets a small model write blanks for ever.
+    object
+        .entry("x-guidance")
+        .or_insert_with(|| serde_json::json!({ "whitespace_flexible": false }));
+    Ok(TopLevelGrammar::from_json_schema(schema))
+}
+
+/// A regular expression for exactly this text.
+fn escaped(text: &str) -> String {
+    let mut regex = String::new();
+    for character in text.chars() {
+        if character.is_ascii_punctuation() {
+            regex.push('\\');
+        }
+        regex.push(character);
+    }
+    regex
 }
 
 fn error(error: impl fmt::Display) -> ConstraintError {

@@ -8,6 +8,7 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use super::engine::{Engine, EngineError, EngineInfo, Run, Vocabulary, Want};
+use crate::models::peft::Adapter;
 use crate::wire::worker::{Message, Role};
 
 /// The catalogue knows no such name; the worker does.
@@ -100,6 +101,9 @@ impl Deterministic {
                 context,
                 vocabulary: ROW,
                 precision: "toy".into(),
+                uniform: true,
+                contiguous: true,
+                adapter_places: 0,
             },
             vocabulary: Arc::default(),
             slots: vec![Vec::new(); slots],
@@ -187,6 +191,12 @@ impl Engine for Deterministic {
             .get_mut(to)
             .ok_or_else(|| EngineError(format!("there is no slot {to}")))? = cells;
         Ok(())
+    }
+
+    fn load_adapter(&mut self, place: usize, _: &Adapter) -> Result<(), EngineError> {
+        Err(EngineError(format!(
+            "there is no place {place} for adapters"
+        )))
     }
 }
 

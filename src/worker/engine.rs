@@ -1,6 +1,6 @@
 //! What the batch needs from a text model.
 
-use crate::wire::worker::Message;
+use crate::{models::peft::Adapter, wire::worker::Message};
 
 /// What the engine can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,13 @@ pub struct EngineInfo {
     pub vocabulary: usize,
     /// How the weights are held, e.g. `int8-row`.
     pub precision: String,
+    /// Whether a token's logits and state are the same bits however the tokens before it
+    /// were cut into runs. Where it does not hold, a run of one token differs from a longer one.
+    pub uniform: bool,
+    /// Whether runs of one token must sit in slots `0..n` to be computed together.
+    pub contiguous: bool,
+    /// Adapters that the engine's bank holds at once.
+    pub adapter_places: usize,
 }
 
 /// Which logits a run gives back.
@@ -34,6 +41,8 @@ pub struct Run {
     /// At least one.
     pub tokens: Vec<u32>,
     pub want: Want,
+    /// Place in the bank of the adapter that speaks; none is the model as it is.
+    pub adapter: Option<usize>,
 }
 
 /// The engine could not compute. Everything in flight is lost.
@@ -47,8 +56,10 @@ pub trait Engine: Send {
 
     fn vocabulary(&self) -> std::sync::Arc<dyn Vocabulary>;
 
-    /// Computes all runs. Runs of one token each (`decode`) must sit in slots `0..n`,
-    /// in order; longer or non-contiguous ones are computed one by one.
+    /// Computes all runs, each of another slot.
+    ///
+    /// Where [`EngineInfo::contiguous`] holds, runs of one token each must come first and
+    /// sit in slots `0..n`, in order; longer or non-contiguous ones are computed one by one.
     ///
     /// A run's logits depend on its own slot alone, bit for bit.
     ///
@@ -63,6 +74,12 @@ pub trait Engine: Send {
     /// # Errors
     /// As [`Engine::step`].
     fn copy_slot(&mut self, from: usize, to: usize, length: usize) -> Result<(), EngineError>;
+
+    /// Puts an adapter into a place of the bank, in the stead of what was there.
+    ///
+    /// # Errors
+    /// When there is no such place, or the adapter is of another model's shape.
+    fn load_adapter(&mut self, place: usize, adapter: &Adapter) -> Result<(), EngineError>;
 }
 
 /// Tokens and text.

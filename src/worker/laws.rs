@@ -17,7 +17,7 @@ use super::{
 };
 use crate::wire::worker::{
     Constraint, Finish, FromWorker, Generate, Message, Prompt, Refusal, RequestId, Role, Sampling,
-    Score, Weigh,
+    Score, Terms, Weigh,
 };
 
 const MODEL: &str = "deterministic";
@@ -151,11 +151,14 @@ impl Bench {
                 },
                 constraint: matches!(request.kind, Kind::Judge)
                     .then(|| Constraint::JsonSchema(schema())),
+                logprobs: None,
+                terms: Terms::default(),
             }),
             Kind::Weigh => self.preparer.weigh(&Weigh {
                 model,
                 prompt,
                 options: vec!["a".into(), "b".into(), "c".into()],
+                terms: Terms::default(),
             }),
             Kind::Score => self.preparer.score(&Score {
                 model,
@@ -165,6 +168,7 @@ impl Bench {
                     .chars()
                     .take(150)
                     .collect(),
+                terms: Terms::default(),
             }),
         }?;
         self.batch.offer(owner, job)
@@ -480,6 +484,8 @@ fn a_schema_that_cannot_be_kept_is_malformed() {
             prompt: Prompt::Text("x".into()),
             sampling: Sampling::default(),
             constraint: Some(Constraint::JsonSchema(schema.clone())),
+            logprobs: None,
+            terms: Terms::default(),
         });
         assert!(
             matches!(refused, Err(Refusal::Malformed { .. })),
@@ -499,6 +505,7 @@ fn what_all_options_start_with_is_part_of_the_prompt() {
                 prefill: prefill.into(),
             },
             options: options.map(String::from).to_vec(),
+            terms: Terms::default(),
         })?;
         bench.batch.offer(owner(0), job)?;
         bench.run_dry();

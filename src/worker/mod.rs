@@ -11,6 +11,7 @@ pub mod deterministic;
 pub mod engine;
 mod engine_thread;
 mod job;
+mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;

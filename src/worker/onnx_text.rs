@@ -24,6 +24,7 @@ use crate::{
         self, ModelError,
         gguf::Gguf,
         import::{LlamaShape, Precision},
+        peft::Adapter,
         runtime,
         tokenizer::ChatTokenizer,
     },
@@ -108,6 +109,9 @@ impl OnnxText {
                 context,
                 vocabulary: shape.vocabulary,
                 precision: parts.precision.to_string(),
+                uniform: false,
+                contiguous: true,
+                adapter_places: 0,
             },
             graph: Graph::new(session, &shape, slots, context)?,
             vocabulary: Arc::new(GgufVocabulary(vocabulary)),
@@ -216,5 +220,11 @@ impl Engine for OnnxText {
             self.graph.copy_slot(from, to, length);
         }
         Ok(())
+    }
+
+    fn load_adapter(&mut self, place: usize, _: &Adapter) -> Result<(), EngineError> {
+        Err(EngineError(format!(
+            "there is no place {place} for adapters"
+        )))
     }
 }

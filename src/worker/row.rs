@@ -65,6 +65,7 @@ impl Row {
             Work::Weigh { .. } | Work::Score { .. } => Usage {
                 prompt_tokens: u32::try_from(self.job.tokens.len()).unwrap_or(u32::MAX),
                 output_tokens: 0,
+                ..Usage::default()
             },
         }
     }
@@ -106,6 +107,7 @@ impl Row {
             past: self.past,
             tokens,
             want,
+            adapter: None,
         }
     }
 
@@ -143,7 +145,12 @@ impl Row {
                 }
                 Ok(written) => {
                     if let Some((text, tokens)) = written.piece {
-                        out.push(owner.says(FromWorker::Piece { id, text, tokens }));
+                        out.push(owner.says(FromWorker::Piece {
+                            id,
+                            text,
+                            tokens,
+                            logprobs: Vec::new(),
+                        }));
                     }
                     match written.finish {
                         None => {

@@ -53,6 +53,7 @@ impl Writing {
             usage: Usage {
                 prompt_tokens: u32::try_from(prompt.len()).unwrap_or(u32::MAX),
                 output_tokens: 0,
+                ..Usage::default()
             },
         }
     }

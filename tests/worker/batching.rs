@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use parlour::wire::worker::{FromWorker, RequestId, Sampling, Score, ToWorker, Weigh};
+use parlour::wire::worker::{FromWorker, RequestId, Sampling, Score, Terms, ToWorker, Weigh};
 
 use crate::support::{Heard, Line, Worker, chat};
 
@@ -52,6 +52,7 @@ fn others(worker: &Worker, from: u64) -> Vec<ToWorker> {
             model: MODEL.into(),
             prompt: chat("Is water wet?"),
             options: vec!["Yes".into(), "No".into()],
+            terms: Terms::default(),
         },
     });
     all.push(ToWorker::Score {
@@ -60,6 +61,7 @@ fn others(worker: &Worker, from: u64) -> Vec<ToWorker> {
             model: MODEL.into(),
             prompt: chat("What is your name?"),
             text: "My name is Ada, and I live by the sea.".into(),
+            terms: Terms::default(),
         },
     });
     all

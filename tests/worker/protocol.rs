@@ -4,7 +4,8 @@ use std::{collections::HashMap, process::Command};
 
 use futures_util::SinkExt;
 use parlour::wire::worker::{
-    Constraint, Finish, FromWorker, PROTOCOL, Refusal, RequestId, Sampling, Score, ToWorker, Weigh,
+    Constraint, Finish, FromWorker, PROTOCOL, Refusal, RequestId, Sampling, Score, Terms, ToWorker,
+    Weigh,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::bytes::Bytes;
@@ -175,6 +176,7 @@ async fn what_cannot_be_served_is_refused_with_its_reason() {
             model: worker.model.clone(),
             prompt: chat("A or B?"),
             options: vec!["Anna".into(), "Anna".into()],
+            terms: Terms::default(),
         },
     })
     .await;
@@ -230,6 +232,7 @@ async fn weighing_and_scoring_agree_with_each_other() {
             model: worker.model.clone(),
             prompt: chat("who?"),
             options: options.map(String::from).to_vec(),
+            terms: Terms::default(),
         },
     })
     .await;
@@ -240,6 +243,7 @@ async fn weighing_and_scoring_agree_with_each_other() {
                 model: worker.model.clone(),
                 prompt: chat("who?"),
                 text: option.into(),
+                terms: Terms::default(),
             },
         })
         .await;
@@ -251,6 +255,7 @@ async fn weighing_and_scoring_agree_with_each_other() {
             model: worker.model.clone(),
             prompt: chat("who?"),
             text: long.clone(),
+            terms: Terms::default(),
         },
     })
     .await;

@@ -9,7 +9,8 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use parlour::wire::worker::{
-    FromWorker, Generate, MAX_FRAME, Message, PROTOCOL, Prompt, RequestId, Role, Sampling, ToWorker,
+    FromWorker, Generate, MAX_FRAME, Message, PROTOCOL, Prompt, RequestId, Role, Sampling, Terms,
+    ToWorker,
 };
 use tokio::net::UnixStream;
 use tokio_util::{
@@ -82,6 +83,8 @@ impl Worker {
                 prompt: chat(text),
                 sampling,
                 constraint: None,
+                logprobs: None,
+                terms: Terms::default(),
             },
         }
     }
