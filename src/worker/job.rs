@@ -193,7 +193,11 @@ impl Preparer {
                 .vocabulary
                 .encode_chat(messages, prefill)
                 .map_err(|error| malformed(error.to_string()))?,
-            Prompt::Text(text) => self.vocabulary.encode_text(text),
+            Prompt::Text(text) => {
+                let begin = self.vocabulary.begin();
+                let text = self.vocabulary.encode_text(text);
+                begin.into_iter().chain(text).collect()
+            }
         };
         if tokens.is_empty() {
             return Err(malformed("the prompt is empty"));
