@@ -6,7 +6,7 @@
 //! however the work is split. So every sum has one order, fixed by its own length.
 
 /// Threads that share a piece of work.
-pub(crate) trait Team: Sync {
+pub(crate) trait Team {
     /// How many work at once, at least one.
     fn members(&self) -> usize;
 
