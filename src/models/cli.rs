@@ -14,7 +14,7 @@ use crate::{
         catalogue::{Catalogue, ENTRY_FILE, Kind, ModelEntry},
         download::{self, Installed},
         gguf::Gguf,
-        import::{self, LlamaShape},
+        import::{self, DecoderShape},
         lock::Lock,
         runtime,
         tokenizer::ChatTokenizer,
@@ -125,7 +125,7 @@ fn import_file(
     }
     // Everything that can be refused is refused before a byte is copied.
     let gguf = Gguf::open(file).map_err(|error| ModelError::gguf(file, error))?;
-    LlamaShape::of(&gguf)?;
+    DecoderShape::of(&gguf)?;
     ChatTokenizer::of(&gguf, None)?;
 
     let sha256 = download::sha256_of(file)?;

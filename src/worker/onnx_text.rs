@@ -23,7 +23,7 @@ use crate::{
     models::{
         self, ModelError,
         gguf::Gguf,
-        import::{LlamaShape, Precision},
+        import::{DecoderShape, Precision},
         peft::Adapter,
         runtime,
         tokenizer::ChatTokenizer,
@@ -99,7 +99,7 @@ impl OnnxText {
         threads: usize,
     ) -> Result<Self, EngineError> {
         let gguf = Gguf::open(parts.gguf).map_err(failed)?;
-        let shape = LlamaShape::of(&gguf).map_err(failed)?;
+        let shape = DecoderShape::of(&gguf).map_err(failed)?;
         let vocabulary = ChatTokenizer::of(&gguf, parts.chat_template).map_err(failed)?;
         let session = runtime::session(parts.runtime, parts.graph, threads).map_err(failed)?;
         let context = context.min(shape.context);

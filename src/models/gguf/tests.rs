@@ -6,7 +6,7 @@ use super::{
     fixture::{Writer, tiny_llama},
     *,
 };
-use crate::models::{import::LlamaShape, tokenizer::ChatTokenizer};
+use crate::models::{import::DecoderShape, tokenizer::ChatTokenizer};
 
 fn read(bytes: &[u8]) -> Result<Gguf<Cursor<&[u8]>>, GgufError> {
     Gguf::read(Cursor::new(bytes))
@@ -21,7 +21,7 @@ fn use_all(bytes: &[u8]) {
     for name in names {
         let _ = gguf.matrix(&name);
     }
-    let _ = LlamaShape::of(&gguf);
+    let _ = DecoderShape::of(&gguf);
     if let Ok(tokenizer) = ChatTokenizer::of(&gguf, None) {
         tokenizer.encode_text("hi there");
         let _ = tokenizer.encode_chat(&[], "hi");

@@ -9,7 +9,7 @@ use super::{
     Precision,
     linear::{Blocks, Linear},
     onnx::{GraphProto, data_type},
-    shape::LlamaShape,
+    shape::DecoderShape,
     writer::{Attribute, Dimension, GraphWriter, MICROSOFT, float_bytes},
 };
 use crate::models::{
@@ -52,7 +52,7 @@ pub mod names {
 /// Builds the graph; the weights go to `weights_name` in `folder`.
 pub(super) fn build<R: Read + Seek>(
     gguf: &mut Gguf<R>,
-    shape: &LlamaShape,
+    shape: &DecoderShape,
     precision: Precision,
     folder: &Path,
     weights_name: &str,
@@ -141,7 +141,7 @@ pub(super) fn build<R: Read + Seek>(
     graph.finish()
 }
 
-fn inputs(graph: &mut GraphWriter, shape: &LlamaShape) {
+fn inputs(graph: &mut GraphWriter, shape: &DecoderShape) {
     use Dimension::{Fixed, Named};
     let ids = [Named("rows"), Named("tokens")];
     graph.input(names::INPUT_IDS, data_type::INT64, &ids);
@@ -154,7 +154,7 @@ fn inputs(graph: &mut GraphWriter, shape: &LlamaShape) {
     }
 }
 
-fn kv_dims(shape: &LlamaShape) -> [Dimension; 4] {
+fn kv_dims(shape: &DecoderShape) -> [Dimension; 4] {
     [
         Dimension::Named("rows"),
         Dimension::Fixed(shape.kv_heads),
@@ -164,7 +164,7 @@ fn kv_dims(shape: &LlamaShape) -> [Dimension; 4] {
 }
 
 /// Cosines and sines of `position · base^(-2i/head)` (Su et al., "RoFormer", 2021).
-fn rotary_tables(graph: &mut GraphWriter, shape: &LlamaShape) {
+fn rotary_tables(graph: &mut GraphWriter, shape: &DecoderShape) {
     let half = shape.head_dim / 2;
     let angle = |position: usize, pair: usize| {
         let exponent = -2.0 * pair as f64 / shape.head_dim as f64;
@@ -186,7 +186,7 @@ fn rotary_tables(graph: &mut GraphWriter, shape: &LlamaShape) {
 fn block<R: Read + Seek>(
     gguf: &mut Gguf<R>,
     graph: &mut GraphWriter,
-    shape: &LlamaShape,
+    shape: &DecoderShape,
     linear: Linear,
     layer: usize,
     hidden: &str,
@@ -292,7 +292,7 @@ fn block<R: Read + Seek>(
 /// `sum = residual + update`, `normed = rms_norm(sum) · weight`.
 fn add_and_norm(
     graph: &mut GraphWriter,
-    shape: &LlamaShape,
+    shape: &DecoderShape,
     inputs: [&str; 3],
     [normed, sum]: [&str; 2],
 ) {
@@ -308,7 +308,7 @@ fn add_and_norm(
 fn norm_weight<R: Read + Seek>(
     gguf: &mut Gguf<R>,
     graph: &mut GraphWriter,
-    shape: &LlamaShape,
+    shape: &DecoderShape,
     name: &str,
 ) -> Result<String, ModelError> {
     let weight = matrix(gguf, name, 1, shape.width)?;

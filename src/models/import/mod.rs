@@ -14,7 +14,7 @@ use std::{
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-pub use self::{graph::names, shape::LlamaShape};
+pub use self::{graph::names, shape::DecoderShape};
 use crate::models::{ModelError, gguf::Gguf, lock::Lock};
 
 /// Changes whenever the same GGUF file would give other bytes.
@@ -102,7 +102,7 @@ pub fn import(
 
 fn write(gguf_path: &Path, folder: &Path, precision: Precision) -> Result<(), ModelError> {
     let mut gguf = Gguf::open(gguf_path).map_err(|error| ModelError::gguf(gguf_path, error))?;
-    let shape = LlamaShape::of(&gguf)?;
+    let shape = DecoderShape::of(&gguf)?;
     let graph = graph::build(&mut gguf, &shape, precision, folder, WEIGHTS_FILE)?;
     let opset = |domain: &str, version| onnx::OperatorSetIdProto {
         domain: Some(domain.to_owned()),

@@ -14,7 +14,7 @@ const MAX_HEAD: usize = 512;
 
 /// The sizes of a decoder of the llama architecture.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LlamaShape {
+pub struct DecoderShape {
     pub layers: usize,
     /// Length of a hidden state.
     pub width: usize,
@@ -32,7 +32,7 @@ pub struct LlamaShape {
     pub tied: bool,
 }
 
-impl LlamaShape {
+impl DecoderShape {
     /// Reads the sizes and refuses what the graph does not compute.
     ///
     /// # Errors

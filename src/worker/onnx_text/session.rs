@@ -19,7 +19,7 @@ use ort::{
 
 use super::kv::KvBuffer;
 use crate::{
-    models::import::{LlamaShape, names},
+    models::import::{DecoderShape, names},
     worker::engine::EngineError,
 };
 
@@ -56,7 +56,7 @@ pub(super) struct Graph {
 impl Graph {
     pub(super) fn new(
         session: Session,
-        shape: &LlamaShape,
+        shape: &DecoderShape,
         slots: usize,
         capacity: usize,
     ) -> Result<Self, EngineError> {
