@@ -19,7 +19,7 @@ pub use self::{
     read::{parse, read},
     write::{to_files, write},
 };
-use crate::models::import::LlamaShape;
+use crate::models::import::DecoderShape;
 
 /// File of the parameters.
 pub const CONFIG_FILE: &str = "adapter_config.json";
@@ -205,8 +205,8 @@ impl AdapterShape {
     }
 }
 
-impl From<&LlamaShape> for AdapterShape {
-    fn from(shape: &LlamaShape) -> Self {
+impl From<&DecoderShape> for AdapterShape {
+    fn from(shape: &DecoderShape) -> Self {
         let queries = shape.heads * shape.head_dim;
         let keys = shape.kv_heads * shape.head_dim;
         let (width, inner) = (shape.width, shape.feed_forward);

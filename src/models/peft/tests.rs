@@ -52,7 +52,7 @@ fn what_does_not_fit_the_model_is_told_by_the_layers_name() {
 
 #[test]
 fn a_llamas_linear_layers_have_the_sizes_of_its_heads_and_states() {
-    let shape = LlamaShape {
+    let shape = DecoderShape {
         layers: 3,
         width: 64,
         feed_forward: 96,
