@@ -18,7 +18,9 @@ mod library;
 pub mod onnx_text;
 mod row;
 mod sampler;
+mod scoring;
 mod server;
+mod softmax;
 mod text;
 mod writing;
 
