@@ -17,7 +17,10 @@ use std::{
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-pub use self::{graph::names, shape::DecoderShape};
+pub use self::{
+    graph::names,
+    shape::{Activation, DecoderShape, Pairs},
+};
 use crate::models::{ModelError, gguf::Gguf, lock::Lock};
 
 /// Changes whenever the same GGUF file would give other bytes.
