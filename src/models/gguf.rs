@@ -5,7 +5,10 @@
 //! at multiples of `general.alignment`. Every length is checked against what the file
 //! still holds before anything is allocated, so a hostile file costs an error, not memory.
 
+mod blocks;
 mod types;
+
+pub use blocks::BlockMatrix;
 
 use std::{
     collections::BTreeMap,

@@ -20,6 +20,7 @@ pub(super) const MICROSOFT: &str = "com.microsoft";
 const ALIGNMENT: u64 = 4096;
 
 /// A node's attribute.
+#[derive(Clone, Copy)]
 pub(super) enum Attribute {
     Int(i64),
     Float(f32),
