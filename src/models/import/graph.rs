@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Attention, Form,
+    Attention, Element, Form,
     house::{self, Site, attribute},
     linear::{Embedding, Linear},
     onnx::{GraphProto, data_type},
@@ -60,7 +60,7 @@ pub(super) fn build<R: Read + Seek>(
     folder: &Path,
     weights_name: &str,
 ) -> Result<GraphProto, ModelError> {
-    let mut graph = GraphWriter::create(folder, weights_name)?;
+    let mut graph = GraphWriter::create(folder, weights_name, form.precision.element())?;
     let linear = Linear {
         precision: form.precision,
         adapted: form.attention == Attention::Ragged,
@@ -113,8 +113,11 @@ pub(super) fn build<R: Read + Seek>(
         }
     };
     graph.node("", "Gather", &[&flat, names::LOGIT_IDX], &["asked"], &[]);
+    // Whoever samples reads 32-bit floats.
+    let short = form.precision.element() != Element::Fp32;
+    let logits = if short { "logits.short" } else { names::LOGITS };
     if shape.tied && stored.multiplies() {
-        stored.multiply(&mut graph, "asked", names::LOGITS);
+        stored.multiply(&mut graph, "asked", logits);
     } else {
         let weight = if shape.tied {
             embedding
@@ -123,7 +126,11 @@ pub(super) fn build<R: Read + Seek>(
             Weight::read(gguf, form.precision, &[output], shape.width)?
         };
         let asked = linear.prepare(&mut graph, "asked");
-        linear.layer(&mut graph, "output", &asked, &weight, names::LOGITS)?;
+        linear.layer(&mut graph, "output", &asked, &weight, logits)?;
+    }
+    if short {
+        let to = [("to", Attribute::Int(data_type::FLOAT.into()))];
+        graph.node("", "Cast", &[logits], &[names::LOGITS], &to);
     }
     let dims = [
         Dimension::Named("asked"),
@@ -133,7 +140,7 @@ pub(super) fn build<R: Read + Seek>(
     if form.attention == Attention::Grouped {
         for layer in 0..shape.layers {
             for name in [names::present_key(layer), names::present_value(layer)] {
-                graph.output(&name, data_type::FLOAT, &kv_dims(shape));
+                graph.output(&name, graph.float_type(), &kv_dims(shape));
             }
         }
     }
@@ -151,7 +158,7 @@ fn inputs(graph: &mut GraphWriter, shape: &DecoderShape, attention: Attention) {
             graph.input(names::TOTAL_SEQUENCE_LENGTH, data_type::INT32, &[Fixed(1)]);
             for layer in 0..shape.layers {
                 for name in [names::past_key(layer), names::past_value(layer)] {
-                    graph.input(&name, data_type::FLOAT, &kv_dims(shape));
+                    graph.input(&name, graph.float_type(), &kv_dims(shape));
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::{
     onnx::data_type,
     packed::{self, Layout},
     weight::Weight,
-    writer::{Attribute, GraphWriter, MICROSOFT, Stored, float_bytes},
+    writer::{Attribute, GraphWriter, MICROSOFT, Stored},
 };
 use crate::models::{ModelError, gguf::Matrix};
 
@@ -172,9 +172,10 @@ impl Linear {
                 blocks.multiply(graph, name, &input.floats, output);
             }
             None => {
-                let stored = graph.store(&float_bytes(&transposed(weight)))?;
+                let bytes = graph.float_bytes(&transposed(weight));
+                let stored = graph.store(&bytes)?;
                 let dims = [weight.columns, weight.rows];
-                graph.external(name, data_type::FLOAT, &dims, stored);
+                graph.external(name, graph.float_type(), &dims, stored);
                 graph.node("", "MatMul", &[&input.floats, name], &[output], &[]);
             }
         }
@@ -263,10 +264,14 @@ impl Embedding {
             }
             Weight::Floats(matrix) => matrix,
         };
-        if precision == Precision::Fp32 {
-            let stored = graph.store(&float_bytes(&matrix.data))?;
+        if matches!(
+            precision,
+            Precision::Fp32 | Precision::Fp16 | Precision::Bf16
+        ) {
+            let bytes = graph.float_bytes(&matrix.data);
+            let stored = graph.store(&bytes)?;
             let dims = [matrix.rows, matrix.columns];
-            graph.external(EMBEDDING, data_type::FLOAT, &dims, stored);
+            graph.external(EMBEDDING, graph.float_type(), &dims, stored);
             return Ok(Self::Floats);
         }
         Ok(Self::Blocks(Blocks::store(graph, matrix)?, precision))
@@ -333,7 +338,10 @@ impl Blocks {
             rows: weight.rows,
             columns: weight.columns,
             bytes: graph.store(&bytes)?,
-            scales: graph.store(&float_bytes(&scales))?,
+            scales: {
+                let scales = graph.float_bytes(&scales);
+                graph.store(&scales)?
+            },
         })
     }
 
