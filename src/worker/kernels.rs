@@ -5,6 +5,12 @@
 //! slot's keys and values) alone, bit for bit, whoever else is computed beside it and
 //! however the work is split. So every sum has one order, fixed by its own length.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+pub(crate) mod linear;
+mod portable;
+mod quantise;
+
 /// Threads that share a piece of work.
 pub(crate) trait Team {
     /// How many work at once, at least one.

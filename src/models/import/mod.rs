@@ -3,6 +3,7 @@
 mod graph;
 mod linear;
 mod onnx;
+pub(crate) mod packed;
 mod shape;
 mod writer;
 
