@@ -34,7 +34,7 @@ fn what_does_not_fit_the_model_is_told_by_the_layers_name() {
     let damages: [(Damage, &str); 6] = [
         (|a| a.parts[3].layer = 2, "model.layers.2.self_attn.o_proj"),
         (
-            |a| drop(a.parts[4].up.pop()),
+            |a| a.parts[4].up.truncate(1),
             "model.layers.0.mlp.gate_proj",
         ),
         (|a| a.parts[5].down.push(0.0), "model.layers.0.mlp.up_proj"),
@@ -52,7 +52,7 @@ fn what_does_not_fit_the_model_is_told_by_the_layers_name() {
 
 #[test]
 fn a_llamas_linear_layers_have_the_sizes_of_its_heads_and_states() {
-    let shape = LlamaShape {
+    let shape = DecoderShape {
         layers: 3,
         width: 64,
         feed_forward: 96,
