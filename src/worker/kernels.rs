@@ -18,8 +18,6 @@ pub(crate) mod rows;
 
 use std::sync::{Mutex, PoisonError};
 
-pub(crate) use linear::KernelError;
-
 /// Threads that share a piece of work.
 pub(crate) trait Team {
     /// How many work at once, at least one.
@@ -53,3 +51,8 @@ pub(crate) fn each<T: Send>(team: &dyn Team, items: &mut [T], work: impl Fn(&mut
         work(&mut item);
     });
 }
+
+/// What a kernel was given does not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct KernelError(pub(crate) String);

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Capacity;
 use crate::{
-    models::import::DecoderShape,
+    models::{import::DecoderShape, peft::AdapterShape},
     worker::{
         engine::EngineError,
         kernels::{
@@ -52,7 +52,7 @@ impl Shared {
             },
             rotary: Rotary::new(shape.head_dim, shape.rope_base, None, 1.0, context),
             kv,
-            bank: LoraBank::new(adapters, &()),
+            bank: LoraBank::new(adapters, &AdapterShape::from(shape)),
             places: Vec::new(),
             adapters: Vec::new(),
         }))))
