@@ -5,9 +5,12 @@
 //! (`writing`). Everything but `server` and the engines is pure.
 
 mod admission;
+mod banned;
 mod batch;
+mod checks;
 mod constraint;
 pub mod deterministic;
+mod dry;
 pub mod engine;
 mod engine_thread;
 mod job;
@@ -15,7 +18,9 @@ mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;
+mod logprobs;
 pub mod onnx_text;
+mod phrases;
 mod row;
 mod runtime;
 mod sampler;
