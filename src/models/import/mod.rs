@@ -1,5 +1,6 @@
 //! GGUF to ONNX: writes a graph that the runtime executes, and the weights beside it.
 
+mod family;
 mod graph;
 pub mod house;
 mod linear;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     graph::names,
-    shape::{Activation, DecoderShape, Pairs},
+    shape::{Activation, DecoderShape, Pairs, Sliding, rope_factors},
 };
 use crate::models::{ModelError, gguf::Gguf, lock::Lock};
 

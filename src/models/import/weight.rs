@@ -25,6 +25,12 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Which of the tensor's rows stands where, if not each in its own place.
+    pub(super) fn order(&self) -> Option<Vec<usize>> {
+        self.head_dim
+            .map(|head_dim| half_split_order(self.rows, head_dim))
+    }
+
     /// GGUF stores the q and k rows of a llama head as (first half, second half)
     /// interleaved, for rotary positions on neighbours; attention here pairs a head's first
     /// half with its second, as the original weights do.
@@ -65,9 +71,9 @@ impl Weight {
                     if !blocks.is_finite() {
                         return Err(not_finite(part.tensor));
                     }
-                    Ok(match part.head_dim {
+                    Ok(match part.order() {
                         None => blocks,
-                        Some(head_dim) => blocks.permuted(&half_split_order(part.rows, head_dim)),
+                        Some(order) => blocks.permuted(&order),
                     })
                 })
                 .collect();
@@ -81,10 +87,10 @@ impl Weight {
         for part in parts {
             let whole = matrix(gguf, part.tensor, part.rows, columns)?;
             stacked.rows += part.rows;
-            match part.head_dim {
+            match part.order() {
                 None => stacked.data.extend(whole.data),
-                Some(head_dim) => {
-                    for row in half_split_order(part.rows, head_dim) {
+                Some(order) => {
+                    for row in order {
                         stacked
                             .data
                             .extend_from_slice(&whole.data[row * columns..][..columns]);
