@@ -288,7 +288,7 @@ fn bpe(tokens: &[&str], merges: &[&str]) -> Result<Tokenizer, ModelError> {
 }
 
 /// GPT-2's printable stand-ins for bytes (`bytes_to_unicode` of its `encoder.py`).
-fn byte_alphabet() -> HashMap<char, u8> {
+pub(crate) fn byte_alphabet() -> HashMap<char, u8> {
     let mut alphabet = HashMap::new();
     let mut stand_in = 256_u32;
     for byte in 0..=255_u8 {

@@ -15,6 +15,7 @@ mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;
+pub mod onnx_hub;
 pub mod onnx_text;
 mod row;
 mod sampler;

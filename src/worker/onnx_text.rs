@@ -111,6 +111,7 @@ impl OnnxText {
                 precision: parts.precision.to_string(),
                 uniform: false,
                 contiguous: true,
+                lends: true,
                 adapter_places: 0,
             },
             graph: Graph::new(session, &shape, slots, context)?,
