@@ -159,6 +159,7 @@ impl OnnxText {
                 // The runtime multiplies a single row of floats in another order than several.
                 uniform: attention == Attention::Ragged && precision != Precision::Fp32,
                 contiguous: attention == Attention::Grouped,
+                lends: true,
                 adapter_places,
             },
             graph,
