@@ -7,6 +7,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod kv;
+mod lanes;
 pub(crate) mod linear;
 pub(crate) mod lora;
 pub(crate) mod rotary;
