@@ -6,13 +6,19 @@
 //! however the work is split. So every sum has one order, fixed by its own length.
 
 pub(crate) mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub(crate) mod kv;
 pub(crate) mod linear;
 pub(crate) mod lora;
+mod portable;
+mod quantise;
 pub(crate) mod rotary;
 pub(crate) mod rows;
 
 use std::sync::{Mutex, PoisonError};
+
+pub(crate) use linear::KernelError;
 
 /// Threads that share a piece of work.
 pub(crate) trait Team {
@@ -47,8 +53,3 @@ pub(crate) fn each<T: Send>(team: &dyn Team, items: &mut [T], work: impl Fn(&mut
         work(&mut item);
     });
 }
-
-/// What a kernel was given does not fit together.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct KernelError(pub(crate) String);

@@ -20,11 +20,11 @@ pub const QUANTIZE: &str = "QuantizeRows";
 /// Sums of products of bytes to numbers, by the scales of rows and columns.
 pub const RESCALE: &str = "Rescale";
 
-/// Attributes of the operators, all integers.
+/// Attributes of the operators, integers but for the layout.
 pub mod attribute {
     pub const INPUTS: &str = "inputs";
     pub const OUTPUTS: &str = "outputs";
-    /// How the weights are packed.
+    /// How the weights are packed: the name of a [`super::super::packed::Layout`].
     pub const LAYOUT: &str = "layout";
     /// The decoder block, from 0; absent where no adapter can speak.
     pub const LAYER: &str = "layer";

@@ -224,7 +224,7 @@ impl PackedWeight {
         vec![
             (attribute::INPUTS, Attribute::Int(self.inputs as i64)),
             (attribute::OUTPUTS, Attribute::Int(self.outputs as i64)),
-            (attribute::LAYOUT, Attribute::Int(self.layout.code())),
+            (attribute::LAYOUT, Attribute::Text(self.layout.name())),
         ]
     }
 

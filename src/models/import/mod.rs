@@ -5,7 +5,7 @@ mod graph;
 pub mod house;
 mod linear;
 mod onnx;
-pub mod packed;
+pub(crate) mod packed;
 mod shape;
 mod weight;
 mod writer;

@@ -68,8 +68,9 @@ impl Weight {
                         (blocks.rows, blocks.columns),
                         (part.rows, columns),
                     )?;
-                    let numbers = blocks.scales.iter().chain(&blocks.minimums);
-                    check_finite(part.tensor, numbers)?;
+                    if !blocks.is_finite() {
+                        return Err(not_finite(part.tensor));
+                    }
                     Ok(match part.order() {
                         None => blocks,
                         Some(order) => blocks.permuted(&order),
@@ -110,7 +111,9 @@ pub(super) fn matrix<R: Read + Seek>(
 ) -> Result<Matrix, ModelError> {
     let matrix = gguf.matrix(name)?;
     check_size(name, (matrix.rows, matrix.columns), (rows, columns))?;
-    check_finite(name, &matrix.data)?;
+    if matrix.data.iter().any(|number| !number.is_finite()) {
+        return Err(not_finite(name));
+    }
     Ok(matrix)
 }
 
@@ -128,16 +131,10 @@ fn check_size(
     )))
 }
 
-fn check_finite<'a>(
-    name: &str,
-    numbers: impl IntoIterator<Item = &'a f32>,
-) -> Result<(), ModelError> {
-    if numbers.into_iter().all(|number| number.is_finite()) {
-        return Ok(());
-    }
-    Err(ModelError::Unsupported(format!(
+fn not_finite(name: &str) -> ModelError {
+    ModelError::Unsupported(format!(
         "the tensor {name}, which holds numbers that are not finite"
-    )))
+    ))
 }
 
 /// Which of the interleaved rows stands where.

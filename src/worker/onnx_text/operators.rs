@@ -126,8 +126,8 @@ struct Weights {
 impl Weights {
     fn of(node: &KernelContext<'_>) -> ort::Result<Self> {
         let layout = node
-            .get::<i64>(attribute::LAYOUT)
-            .and_then(Layout::from_code)
+            .get::<String>(attribute::LAYOUT)
+            .and_then(|name| Layout::of(&name))
             .ok_or_else(|| missing(attribute::LAYOUT))?;
         Ok(Self {
             layout,
