@@ -20,14 +20,19 @@ use parlour::{
     wire::worker::{Message, Role},
     worker::{
         engine::{Engine, Run, Vocabulary, Want},
-        onnx_text::{self, OnnxText, Parts},
+        onnx_text::{self, Capacity, OnnxText, Parts},
     },
 };
 use serde::Deserialize;
 
 const MODEL: &str = "smollm2-135m";
 const SLOTS: usize = 8;
-const CONTEXT: usize = 512;
+const CAPACITY: Capacity = Capacity {
+    slots: SLOTS,
+    context: 512,
+    adapters: 2,
+    threads: 2,
+};
 
 #[derive(Deserialize)]
 struct Reference {
@@ -84,10 +89,19 @@ fn load(precision: Precision) -> (OnnxText, MutexGuard<'static, ()>) {
         runtime: &runtime.path,
         gguf: &weights.path,
         graph: &graph,
-        precision,
+        form: precision.into(),
         chat_template: None,
     };
-    (OnnxText::load(parts, SLOTS, CONTEXT, 2).unwrap(), turn)
+    (OnnxText::load(parts, CAPACITY).unwrap(), turn)
+}
+
+fn small(context: usize) -> Capacity {
+    Capacity {
+        slots: 2,
+        context,
+        adapters: 0,
+        threads: 1,
+    }
 }
 
 fn step(engine: &mut OnnxText, slot: usize, past: usize, tokens: &[u32], want: Want) -> Vec<f32> {
@@ -403,7 +417,7 @@ fn a_reused_slot_never_leaks_its_former_owners_text() {
 fn an_engine_is_opened_by_its_models_name() {
     let _turn = load(Precision::default());
     let settings = Settings::parse_from(["test"]).models;
-    let engine = onnx_text::open(MODEL, &settings, 2, 1 << 20, 1).unwrap();
+    let engine = onnx_text::open(MODEL, &settings, small(1 << 20)).unwrap();
     let info = engine.info();
     assert_eq!(
         (info.slots, info.context, info.vocabulary),
@@ -411,7 +425,7 @@ fn an_engine_is_opened_by_its_models_name() {
     );
     assert_eq!(info.precision, "nbits8");
     assert_eq!(engine.vocabulary().size(), info.vocabulary);
-    let error = onnx_text::open("nobody", &settings, 2, 256, 1)
+    let error = onnx_text::open("nobody", &settings, small(256))
         .err()
         .unwrap();
     assert!(error.to_string().contains(MODEL), "{error}");
@@ -429,7 +443,7 @@ fn runs_that_do_not_fit_are_refused() {
     };
     for bad in [
         run(SLOTS, 0, &[5]),
-        run(0, CONTEXT, &[5]),
+        run(0, CAPACITY.context, &[5]),
         run(0, 0, &[]),
         run(0, 0, &[49_152]),
         run(0, usize::MAX, &[5]),
@@ -437,5 +451,5 @@ fn runs_that_do_not_fit_are_refused() {
         assert!(engine.step(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
     }
     assert!(engine.copy_slot(0, SLOTS, 1).is_err());
-    assert!(engine.copy_slot(0, 1, CONTEXT + 1).is_err());
+    assert!(engine.copy_slot(0, 1, CAPACITY.context + 1).is_err());
 }

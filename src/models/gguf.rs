@@ -1,9 +1,14 @@
-//! Reads GGUF files: metadata and the tensor types that chat models of this house use.
+//! Reads GGUF files: metadata, and tensors as numbers.
 //!
 //! The layout is that of the GGUF specification, versions 2 and 3 (little-endian):
 //! magic, version, counts, key/value pairs, tensor descriptions, then the tensors' data
 //! at multiples of `general.alignment`. Every length is checked against what the file
 //! still holds before anything is allocated, so a hostile file costs an error, not memory.
+
+mod blocks;
+mod types;
+
+pub use blocks::BlockMatrix;
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +17,8 @@ use std::{
     path::Path,
 };
 
-use half::f16;
+pub use self::types::TensorType;
 
-/// Weights in one block of the quantised types.
-const BLOCK: usize = 32;
 /// Arrays inside arrays deeper than this are refused.
 const MAX_DEPTH: u32 = 4;
 /// Dimensions that a tensor may have, as in ggml.
@@ -39,7 +42,8 @@ pub enum GgufError {
     #[error("it has no tensor {0}")]
     NoTensor(String),
     #[error(
-        "its tensor {name} has type {kind}, which is not read (F32, F16, Q4_0, Q4_1, Q8_0 are)"
+        "its tensor {name} has type {kind}, which is not read ({} are)",
+        TensorType::NAMES
     )]
     TensorType { name: String, kind: u32 },
 }
@@ -53,43 +57,6 @@ pub enum Value {
     Bool(bool),
     Text(String),
     Array(Vec<Value>),
-}
-
-/// How a tensor's numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TensorType {
-    F32,
-    F16,
-    /// Blocks of 32: one scale, 4-bit numbers around 8.
-    Q4_0,
-    /// Blocks of 32: one scale, one minimum, 4-bit numbers.
-    Q4_1,
-    /// Blocks of 32: one scale, signed bytes.
-    Q8_0,
-}
-
-impl TensorType {
-    fn of(kind: u32) -> Option<Self> {
-        match kind {
-            0 => Some(Self::F32),
-            1 => Some(Self::F16),
-            2 => Some(Self::Q4_0),
-            3 => Some(Self::Q4_1),
-            8 => Some(Self::Q8_0),
-            _ => None,
-        }
-    }
-
-    /// (numbers, bytes) of the smallest unit.
-    fn unit(self) -> (usize, usize) {
-        match self {
-            Self::F32 => (1, 4),
-            Self::F16 => (1, 2),
-            Self::Q4_0 => (BLOCK, 2 + BLOCK / 2),
-            Self::Q4_1 => (BLOCK, 4 + BLOCK / 2),
-            Self::Q8_0 => (BLOCK, 2 + BLOCK),
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -335,7 +302,7 @@ impl<R: Read + Seek> Gguf<R> {
         self.reader.read_exact(&mut raw)?;
         let mut data = Vec::with_capacity(rows * columns);
         for block in raw.chunks_exact(unit_bytes) {
-            dequantise(kind, block, &mut data);
+            types::dequantise(kind, block, &mut data);
         }
         Ok(Matrix {
             rows,
@@ -355,31 +322,6 @@ fn missing(key: &str, wanted: &'static str) -> GgufError {
     GgufError::Metadata {
         key: key.to_owned(),
         wanted,
-    }
-}
-
-/// One unit's numbers, by the formulas of ggml's `dequantize_row_*`.
-fn dequantise(kind: TensorType, block: &[u8], out: &mut Vec<f32>) {
-    let half = |at: usize| f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
-    match kind {
-        TensorType::F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
-        TensorType::F16 => out.push(half(0)),
-        TensorType::Q4_0 => {
-            let scale = half(0);
-            let nibbles = &block[2..];
-            out.extend(nibbles.iter().map(|b| scale * (f32::from(b & 15) - 8.0)));
-            out.extend(nibbles.iter().map(|b| scale * (f32::from(b >> 4) - 8.0)));
-        }
-        TensorType::Q4_1 => {
-            let (scale, minimum) = (half(0), half(2));
-            let nibbles = &block[4..];
-            out.extend(nibbles.iter().map(|b| scale * f32::from(b & 15) + minimum));
-            out.extend(nibbles.iter().map(|b| scale * f32::from(b >> 4) + minimum));
-        }
-        TensorType::Q8_0 => {
-            let scale = half(0);
-            out.extend(block[2..].iter().map(|b| scale * f32::from(*b as i8)));
-        }
     }
 }
 

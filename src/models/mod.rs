@@ -8,11 +8,11 @@ pub mod import;
 pub(crate) mod lock;
 pub mod peft;
 mod prepare;
-pub mod runtime;
+pub mod speed;
 pub(crate) mod template;
 pub(crate) mod tokenizer;
 
-pub use self::prepare::{Prepared, prepare};
+pub use self::prepare::{Fetched, Prepared, fetch};
 
 use std::path::{Path, PathBuf};
 

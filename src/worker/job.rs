@@ -6,9 +6,10 @@ use super::{
     admission::fits,
     constraint::Grammars,
     engine::{EngineInfo, Vocabulary},
+    scoring::Scoring,
     writing::Writing,
 };
-use crate::wire::worker::{Generate, Prompt, Refusal, Sampling, Score, TextScore, Weigh};
+use crate::wire::worker::{Generate, Prompt, Refusal, Sampling, Score, Weigh};
 
 /// Stop strings of one request, and bytes of one of them.
 const MAX_STOPS: usize = 64;
@@ -22,11 +23,7 @@ pub(crate) enum Work {
         /// First token of each option.
         options: Vec<u32>,
     },
-    Score {
-        /// Tokens of the text.
-        text: Vec<u32>,
-        score: TextScore,
-    },
+    Score(Scoring),
 }
 
 /// A request that may wait for a slot.
@@ -170,10 +167,7 @@ impl Preparer {
         Ok(Job {
             tokens,
             start,
-            work: Work::Score {
-                text,
-                score: TextScore::default(),
-            },
+            work: Work::Score(Scoring::new(text)),
         })
     }
 
@@ -193,7 +187,11 @@ impl Preparer {
                 .vocabulary
                 .encode_chat(messages, prefill)
                 .map_err(|error| malformed(error.to_string()))?,
-            Prompt::Text(text) => self.vocabulary.encode_text(text),
+            Prompt::Text(text) => {
+                let begin = self.vocabulary.begin();
+                let text = self.vocabulary.encode_text(text);
+                begin.into_iter().chain(text).collect()
+            }
         };
         if tokens.is_empty() {
             return Err(malformed("the prompt is empty"));

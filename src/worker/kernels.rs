@@ -5,7 +5,12 @@
 //! slot's keys and values) alone, bit for bit, whoever else is computed beside it and
 //! however the work is split. So every sum has one order, fixed by its own length.
 
+pub(crate) mod attention;
+pub(crate) mod kv;
+pub(crate) mod linear;
 pub(crate) mod lora;
+pub(crate) mod rotary;
+pub(crate) mod rows;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -213,85 +213,10 @@ fn draw_one(candidates: &[Candidate], rng: &mut impl Rng) -> Option<u32> {
     candidates.last().map(|last| last.token)
 }
 
-/// What a row of logits says about any next token.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Distribution {
-    best: f64,
-    /// Natural log of the sum of all weights beside the best.
-    log_sum: f64,
-    /// Mean of the log-probability under the distribution itself (minus entropy), nats.
-    pub(crate) mean: f64,
-    /// Variance of the same, nats².
-    pub(crate) variance: f64,
-}
-
-impl Distribution {
-    /// Softmax in one pass; what is not a number counts as impossible.
-    pub(crate) fn of(logits: &[f32]) -> Self {
-        let best = logits
-            .iter()
-            .copied()
-            .fold(f32::NEG_INFINITY, f32::max)
-            .min(1e30);
-        let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
-        for &logit in logits {
-            let relative = logit.min(1e30) - best;
-            let weight = f64::from(relative.exp());
-            if !logit.is_nan() && weight > 0.0 {
-                let relative = f64::from(relative);
-                sum += weight;
-                first += weight * relative;
-                second += weight * relative * relative;
-            }
-        }
-        let mean = first / sum;
-        let log_sum = f64::ln(sum);
-        Self {
-            best: f64::from(best),
-            log_sum,
-            mean: mean - log_sum,
-            variance: (second / sum - mean * mean).max(0.0),
-        }
-    }
-
-    /// Natural log of the probability of a token with this logit.
-    pub(crate) fn log_prob(&self, logit: f32) -> f64 {
-        f64::from(logit) - self.best - self.log_sum
-    }
-}
-
-/// Natural log of the softmax of `logits`; what is not a number counts as impossible.
-pub(crate) fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let clean = |logit: f32| {
-        if logit.is_nan() {
-            f64::NEG_INFINITY
-        } else {
-            f64::from(logit.min(1e30))
-        }
-    };
-    let best = logits
-        .iter()
-        .copied()
-        .map(clean)
-        .fold(f64::NEG_INFINITY, f64::max);
-    if best == f64::NEG_INFINITY {
-        return vec![f64::NEG_INFINITY; logits.len()];
-    }
-    let sum: f64 = logits
-        .iter()
-        .map(|&logit| (clean(logit) - best).exp())
-        .sum();
-    // Not `best + ln(sum)`: a huge `best` would swallow the logarithm.
-    let norm = sum.ln();
-    logits
-        .iter()
-        .map(|&logit| clean(logit) - best - norm)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::softmax::log_softmax;
     use proptest::prelude::*;
 
     fn logits() -> impl Strategy<Value = Vec<f32>> {
@@ -427,32 +352,6 @@ mod tests {
             let mut sampler = Sampler::new(&Sampling { temperature: 0.0, ..plain(seed) }, &[]);
             let token = sampler.draw(&logits, |_| {}).expect("one is possible");
             prop_assert!(logits.iter().all(|&logit| logit <= logits[token as usize]));
-        }
-
-        #[test]
-        fn log_softmax_sums_to_one(logits in logits()) {
-            let log_probs = log_softmax(&logits);
-            let sum: f64 = log_probs.iter().map(|p| p.exp()).sum();
-            let possible = logits.iter().any(|l| !l.is_nan() && *l != f32::NEG_INFINITY);
-            let wanted = f64::from(u8::from(possible));
-            prop_assert!((sum - wanted).abs() < 1e-6);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_distribution_is_its_softmax(
-            logits in proptest::collection::vec(-20f32..20.0, 1..300),
-        ) {
-            let log_probs = log_softmax(&logits);
-            let distribution = Distribution::of(&logits);
-            let mean: f64 = log_probs.iter().map(|p| p.exp() * p).sum();
-            let variance: f64 = log_probs.iter().map(|p| p.exp() * (p - mean).powi(2)).sum();
-            prop_assert!((distribution.mean - mean).abs() < 1e-4);
-            prop_assert!((distribution.variance - variance).abs() < 1e-3);
-            for (&logit, wanted) in logits.iter().zip(&log_probs) {
-                prop_assert!((distribution.log_prob(logit) - wanted).abs() < 1e-4);
-            }
         }
     }
 

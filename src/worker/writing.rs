@@ -4,15 +4,25 @@
 use std::{fmt, sync::Arc};
 
 use super::{constraint::Mask, engine::Vocabulary, sampler::Sampler, text::TextStream};
-use crate::wire::worker::{Finish, Sampling, Usage};
+use crate::wire::worker::{Finish, Sampling, TokenLogProb, Usage};
+
+/// Text that is certain.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Portion {
+    pub(crate) text: String,
+    /// The tokens since the last portion.
+    pub(crate) tokens: Vec<u32>,
+    /// One for each of `tokens`, where they were asked for.
+    pub(crate) logprobs: Vec<TokenLogProb>,
+}
 
 /// What one row of logits gave.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Written {
     /// To be fed next, unless the text is finished.
     pub(crate) token: u32,
-    /// Text that is certain now, and the tokens since the last one.
-    pub(crate) piece: Option<(String, Vec<u32>)>,
+    /// What is certain now.
+    pub(crate) piece: Option<Portion>,
     pub(crate) finish: Option<Finish>,
 }
 
@@ -104,7 +114,11 @@ impl Writing {
         if finish.is_some() {
             text.push_str(&self.text.finish());
         }
-        let piece = (!text.is_empty()).then(|| (text, std::mem::take(&mut self.unsent)));
+        let piece = (!text.is_empty()).then(|| Portion {
+            text,
+            tokens: std::mem::take(&mut self.unsent),
+            logprobs: Vec::new(),
+        });
         Ok(Written {
             token,
             piece,

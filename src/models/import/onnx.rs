@@ -7,6 +7,8 @@ pub(super) mod data_type {
     pub(crate) const UINT8: i32 = 2;
     pub(crate) const INT32: i32 = 6;
     pub(crate) const INT64: i32 = 7;
+    pub(crate) const FLOAT16: i32 = 10;
+    pub(crate) const BFLOAT16: i32 = 16;
 }
 
 /// `TensorProto.DataLocation.EXTERNAL`.
