@@ -6,9 +6,12 @@
 
 mod adapters;
 mod admission;
+mod banned;
 mod batch;
+mod checks;
 mod constraint;
 pub mod deterministic;
+mod dry;
 pub mod engine;
 mod engine_thread;
 mod job;
@@ -16,7 +19,9 @@ mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;
+mod logprobs;
 pub mod onnx_text;
+mod phrases;
 mod row;
 mod runtime;
 mod sampler;

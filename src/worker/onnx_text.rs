@@ -31,7 +31,7 @@ use crate::{
     models::{
         self, ModelError, Prepared,
         gguf::Gguf,
-        import::{Attention, DecoderShape, Form, Precision},
+        import::{Attention, DecoderShape, Form, Precision, rope_factors},
         peft::{Adapter, AdapterShape},
         tokenizer::ChatTokenizer,
     },
@@ -127,7 +127,7 @@ impl OnnxText {
     /// # Errors
     /// When a part cannot be loaded.
     pub fn load(parts: Parts<'_>, capacity: Capacity) -> Result<Self, EngineError> {
-        let gguf = Gguf::open(parts.gguf).map_err(failed)?;
+        let mut gguf = Gguf::open(parts.gguf).map_err(failed)?;
         let shape = DecoderShape::of(&gguf).map_err(failed)?;
         let vocabulary = ChatTokenizer::of(&gguf, parts.chat_template).map_err(failed)?;
         let capacity = Capacity {
@@ -141,7 +141,9 @@ impl OnnxText {
         } = parts.form;
         let (graph, adapter_places) = match attention {
             Attention::Ragged => {
-                let graph = Ragged::open(parts.runtime, parts.graph, &shape, capacity)?;
+                let factors = rope_factors(&mut gguf, &shape).map_err(failed)?;
+                let factors = factors.as_deref();
+                let graph = Ragged::open(parts.runtime, parts.graph, &shape, factors, capacity)?;
                 (Graph::Ragged(graph), capacity.adapters)
             }
             Attention::Grouped => {

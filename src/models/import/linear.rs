@@ -1,7 +1,7 @@
 //! A linear layer in each precision.
 
 use super::{
-    Precision,
+    Activation, Precision,
     house::{self, Site, attribute},
     onnx::data_type,
     packed::{self, Layout},
@@ -88,12 +88,13 @@ impl Linear {
         Ok(())
     }
 
-    /// [`Self::adapted_layer`] of `silu(gate) · up`, which stand side by side in `gate_up`.
+    /// [`Self::adapted_layer`] of `activation(gate) · up`, which stand side by side in
+    /// `gate_up`.
     pub(super) fn gated_layer(
         self,
         graph: &mut GraphWriter,
         site: (usize, Site),
-        gate_up: &str,
+        (gate_up, activation): (&str, Activation),
         weight: &Weight,
         output: &str,
     ) -> Result<(), ModelError> {
@@ -102,6 +103,8 @@ impl Linear {
             let packed = PackedWeight::store(graph, &name, weight)?;
             let mut attributes = site_attributes(site).to_vec();
             attributes.push((attribute::GATED, Attribute::Int(1)));
+            let code = house::activation_code(activation);
+            attributes.push((attribute::ACTIVATION, Attribute::Int(code)));
             packed.multiply(graph, gate_up, output, &attributes);
             return Ok(());
         }
@@ -118,9 +121,12 @@ impl Linear {
                 ("num_outputs", Attribute::Int(2)),
             ],
         );
-        // x · sigmoid(1 · x) is SiLU.
-        let alpha = [("alpha", Attribute::Float(1.0))];
-        graph.node(MICROSOFT, "QuickGelu", &[&gate], &[&activated], &alpha);
+        let (operator, alpha) = match activation {
+            // x · sigmoid(1 · x) is SiLU.
+            Activation::Silu => ("QuickGelu", &[("alpha", Attribute::Float(1.0))][..]),
+            Activation::GeluTanh => ("FastGelu", &[][..]),
+        };
+        graph.node(MICROSOFT, operator, &[&gate], &[&activated], alpha);
         graph.node("", "Mul", &[&activated, &up], &[&gated], &[]);
         let prepared = self.prepare(graph, &gated);
         self.adapted_layer(graph, site, &prepared, weight, output)
@@ -218,7 +224,7 @@ impl PackedWeight {
         vec![
             (attribute::INPUTS, Attribute::Int(self.inputs as i64)),
             (attribute::OUTPUTS, Attribute::Int(self.outputs as i64)),
-            (attribute::LAYOUT, Attribute::Int(self.layout.code())),
+            (attribute::LAYOUT, Attribute::Text(self.layout.name())),
         ]
     }
 

@@ -1,10 +1,11 @@
 //! GGUF to ONNX: writes a graph that the runtime executes, and the weights beside it.
 
+mod family;
 mod graph;
 pub mod house;
 mod linear;
 mod onnx;
-pub mod packed;
+pub(crate) mod packed;
 mod shape;
 mod weight;
 mod writer;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     graph::names,
-    shape::{Activation, DecoderShape, Pairs},
+    shape::{Activation, DecoderShape, Pairs, Sliding, rope_factors},
 };
 use crate::models::{ModelError, gguf::Gguf, lock::Lock};
 

@@ -29,6 +29,7 @@ const ALIGNMENT: u64 = 4096;
 pub(super) enum Attribute {
     Int(i64),
     Float(f32),
+    Text(&'static str),
 }
 
 /// One dimension of an input or output.
@@ -192,6 +193,10 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         Attribute::Int(value) => {
             attribute.i = Some(*value);
             attribute.r#type = Some(attribute_type::INT);
+        }
+        Attribute::Text(value) => {
+            attribute.s = Some(value.as_bytes().to_vec());
+            attribute.r#type = Some(attribute_type::STRING);
         }
         Attribute::Float(value) => {
             attribute.f = Some(*value);

@@ -35,9 +35,10 @@ impl Ragged {
         library: &Path,
         graph: &Path,
         shape: &DecoderShape,
+        factors: Option<&[f32]>,
         capacity: Capacity,
     ) -> Result<Self, EngineError> {
-        let shared = Shared::new(shape, capacity)?;
+        let shared = Shared::new(shape, factors, capacity)?;
         let session = runtime::session(library, graph, capacity.threads, || {
             operators::domain(&shared, capacity.threads).map(Some)
         })?;
