@@ -32,7 +32,7 @@ use crate::{
         self, Fetched, ModelError, Prepared,
         gguf::Gguf,
         import::{Attention, DecoderShape, Form, Precision, rope_factors},
-        peft::Adapter,
+        peft::{Adapter, AdapterShape},
         tokenizer::ChatTokenizer,
     },
 };
@@ -127,6 +127,7 @@ enum Graph {
 /// A text model on ONNX Runtime.
 pub struct OnnxText {
     info: EngineInfo,
+    adapter_shape: AdapterShape,
     graph: Graph,
     vocabulary: Arc<GgufVocabulary>,
 }
@@ -173,6 +174,7 @@ impl OnnxText {
                 lends: true,
                 adapter_places,
             },
+            adapter_shape: AdapterShape::from(&shape),
             graph,
             vocabulary: Arc::new(GgufVocabulary(vocabulary)),
         })
@@ -237,6 +239,10 @@ impl Engine for OnnxText {
             }
         }
         Ok(())
+    }
+
+    fn adapter_shape(&self) -> Option<&AdapterShape> {
+        (self.info.adapter_places > 0).then_some(&self.adapter_shape)
     }
 
     fn load_adapter(&mut self, place: usize, adapter: &Adapter) -> Result<(), EngineError> {
