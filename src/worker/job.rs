@@ -6,9 +6,13 @@ use super::{
     admission::fits,
     constraint::Grammars,
     engine::{EngineInfo, Vocabulary},
+    window::{self, Window},
     writing::Writing,
 };
-use crate::wire::worker::{Generate, Prompt, Refusal, Sampling, Score, TextScore, Weigh};
+use crate::{
+    models::peft::Adapter,
+    wire::worker::{Generate, Overflow, Prompt, Refusal, Sampling, Score, Terms, TextScore, Weigh},
+};
 
 /// Stop strings of one request, and bytes of one of them.
 const MAX_STOPS: usize = 64;
@@ -37,13 +41,24 @@ pub(crate) struct Job {
     /// First position whose logits matter.
     pub(crate) start: usize,
     pub(crate) work: Work,
+    /// On whose account it waits; empty for the connection's own.
+    pub(crate) room: String,
+    /// Who speaks; none is the model as it is.
+    pub(crate) adapter: Option<Arc<Adapter>>,
+    /// Messages of the chat that were left out.
+    pub(crate) dropped: u32,
 }
 
 impl Job {
-    /// The beginning of the prompt whose keys and values other requests may share. What
-    /// lies behind it has to be computed for its logits.
-    pub(crate) fn lendable(&self) -> &[u32] {
+    /// The beginning of the prompt that may be borrowed from somebody who computed the same.
+    /// What lies behind it has to be computed for its logits.
+    pub(crate) fn borrowable(&self) -> &[u32] {
         &self.tokens[..self.start.min(self.tokens.len())]
+    }
+
+    /// Id of the adapter that speaks.
+    pub(crate) fn adapter_id(&self) -> Option<u64> {
+        self.adapter.as_ref().map(|adapter| adapter.id)
     }
 }
 
@@ -51,6 +66,7 @@ impl Job {
 pub(crate) struct Preparer {
     model: String,
     context: usize,
+    adapter_places: usize,
     vocabulary: Arc<dyn Vocabulary>,
     grammars: Grammars,
 }
@@ -84,6 +100,7 @@ impl Preparer {
         Self {
             model: model.to_owned(),
             context: info.context,
+            adapter_places: info.adapter_places,
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
         }
@@ -97,7 +114,9 @@ impl Preparer {
     pub(crate) fn generate(&self, request: &Generate) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
         check_sampling(&request.sampling)?;
-        let tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
+        let reserve = (request.sampling.max_tokens as usize).min(self.context / 4);
+        let Window { tokens, dropped } = self.encode(&request.prompt, &request.terms, reserve)?;
         fits(tokens.len(), 1, self.context)?;
         let mask = request
             .constraint
@@ -117,6 +136,9 @@ impl Preparer {
             start: tokens.len() - 1,
             tokens,
             work: Work::Generate(Box::new(writing)),
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -146,23 +168,34 @@ impl Preparer {
             }
             options.push(first);
         }
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, shared + 1)?;
         tokens.extend(spelt.iter().take(1).flat_map(|spelt| &spelt[..shared]));
         fits(tokens.len(), 1, self.context)?;
         Ok(Job {
             start: tokens.len() - 1,
             tokens,
             work: Work::Weigh { options },
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
     pub(crate) fn score(&self, request: &Score) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
         let text = self.vocabulary.encode_text(&request.text);
         let (_, fed) = text
             .split_last()
             .ok_or_else(|| malformed("the text is empty"))?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, text.len())?;
         fits(tokens.len(), text.len(), self.context)?;
         let start = tokens.len() - 1;
         // Nothing is asked about what follows the last token.
@@ -174,6 +207,9 @@ impl Preparer {
                 text,
                 score: TextScore::default(),
             },
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -187,19 +223,44 @@ impl Preparer {
         }
     }
 
-    fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, Refusal> {
-        let tokens = match prompt {
-            Prompt::Chat { messages, prefill } => self
+    /// The adapter that a request asks for.
+    fn adapter(&self, terms: &Terms) -> Result<Option<Arc<Adapter>>, Refusal> {
+        let Some(adapter) = terms.adapter.clone() else {
+            return Ok(None);
+        };
+        if self.adapter_places == 0 {
+            let problem = "this model's engine takes no adapters".into();
+            return Err(Refusal::BadAdapter { adapter, problem });
+        }
+        Err(Refusal::UnknownAdapter { adapter })
+    }
+
+    /// Tokens of a prompt. A chat that leaves fewer than `reserve` tokens of the context is
+    /// cut where its terms allow that.
+    fn encode(&self, prompt: &Prompt, terms: &Terms, reserve: usize) -> Result<Window, Refusal> {
+        let window = match (prompt, terms.overflow) {
+            (Prompt::Chat { messages, prefill }, Overflow::Slide) => window::slide(
+                messages,
+                self.context.saturating_sub(reserve),
+                |text| self.vocabulary.encode_text(text).len(),
+                |messages| self.vocabulary.encode_chat(messages, prefill),
+            ),
+            (Prompt::Chat { messages, prefill }, Overflow::Refuse) => self
                 .vocabulary
                 .encode_chat(messages, prefill)
-                .map_err(|error| malformed(error.to_string()))?,
-            Prompt::Text(text) => self.vocabulary.encode_text(text),
-        };
-        if tokens.is_empty() {
+                .map(Window::whole),
+            (Prompt::Text(text), _) => Ok(Window::whole(self.vocabulary.encode_text(text))),
+        }
+        .map_err(|error| malformed(error.to_string()))?;
+        if window.tokens.is_empty() {
             return Err(malformed("the prompt is empty"));
         }
-        Ok(tokens)
+        Ok(window)
     }
+}
+
+fn count(messages: usize) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
 }
 
 fn check_sampling(sampling: &Sampling) -> Result<(), Refusal> {

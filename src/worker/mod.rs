@@ -5,9 +5,11 @@
 //! (`writing`). Everything but `server` and the engines is pure.
 
 mod admission;
+mod bank;
 mod batch;
 mod constraint;
 pub mod deterministic;
+mod draft;
 pub mod engine;
 mod engine_thread;
 mod job;
@@ -16,10 +18,12 @@ mod kernels;
 mod laws;
 mod library;
 pub mod onnx_text;
+mod pace;
 mod row;
 mod sampler;
 mod server;
 mod text;
+mod window;
 mod writing;
 
 use std::path::PathBuf;

@@ -62,6 +62,11 @@ impl Writing {
         self.usage
     }
 
+    /// Tokens that may still be drawn.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
     /// Draws the next token.
     ///
     /// # Errors
