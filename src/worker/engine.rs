@@ -1,6 +1,9 @@
 //! What the batch needs from a text model.
 
-use crate::{models::peft::Adapter, wire::worker::Message};
+use crate::{
+    models::peft::{Adapter, AdapterShape},
+    wire::worker::Message,
+};
 
 /// What the engine can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub struct EngineInfo {
     pub uniform: bool,
     /// Whether runs of one token must sit in slots `0..n` to be computed together.
     pub contiguous: bool,
+    /// Whether a slot's first tokens are worth copying: where it does not hold, the state
+    /// of a beginning depends on what follows it, and each prompt is computed whole.
+    pub lends: bool,
     /// Adapters that the engine's bank holds at once.
     pub adapter_places: usize,
 }
@@ -74,6 +80,11 @@ pub trait Engine: Send {
     /// # Errors
     /// As [`Engine::step`].
     fn copy_slot(&mut self, from: usize, to: usize, length: usize) -> Result<(), EngineError>;
+
+    /// What an adapter must fit; none when the engine takes no adapters.
+    fn adapter_shape(&self) -> Option<&AdapterShape> {
+        None
+    }
 
     /// Puts an adapter into a place of the bank, in the stead of what was there.
     ///

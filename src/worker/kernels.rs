@@ -9,6 +9,7 @@ pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 pub(crate) mod kv;
+mod lanes;
 pub(crate) mod linear;
 pub(crate) mod lora;
 mod portable;
@@ -17,8 +18,6 @@ pub(crate) mod rotary;
 pub(crate) mod rows;
 
 use std::sync::{Mutex, PoisonError};
-
-pub(crate) use linear::KernelError;
 
 /// Threads that share a piece of work.
 pub(crate) trait Team {
@@ -53,3 +52,8 @@ pub(crate) fn each<T: Send>(team: &dyn Team, items: &mut [T], work: impl Fn(&mut
         work(&mut item);
     });
 }
+
+/// What a kernel was given does not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct KernelError(pub(crate) String);

@@ -4,10 +4,14 @@
 //! tokens (`job`), wait (`admission`), share the engine's slots (`batch`) and leave as text
 //! (`writing`). Everything but `server` and the engines is pure.
 
+mod adapters;
 mod admission;
+mod banned;
 mod batch;
+mod checks;
 mod constraint;
 pub mod deterministic;
+mod dry;
 pub mod engine;
 mod engine_thread;
 mod job;
@@ -15,7 +19,10 @@ mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;
+mod logprobs;
+pub mod onnx_hub;
 pub mod onnx_text;
+mod phrases;
 mod row;
 mod runtime;
 mod sampler;

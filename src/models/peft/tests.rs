@@ -35,7 +35,7 @@ fn what_does_not_fit_the_model_is_told_by_the_layers_name() {
     let damages: [(Damage, &str); 6] = [
         (|a| a.parts[3].layer = 2, "model.layers.2.self_attn.o_proj"),
         (
-            |a| drop(a.parts[4].up.pop()),
+            |a| a.parts[4].up.truncate(1),
             "model.layers.0.mlp.gate_proj",
         ),
         (|a| a.parts[5].down.push(0.0), "model.layers.0.mlp.up_proj"),

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Capacity;
 use crate::{
-    models::import::DecoderShape,
+    models::{import::DecoderShape, peft::AdapterShape},
     worker::{
         engine::EngineError,
         kernels::{
@@ -100,7 +100,7 @@ impl Shared {
                 .map(|layer| shape.window(layer).is_some())
                 .collect(),
             kv,
-            bank: LoraBank::new(adapters, &()),
+            bank: LoraBank::new(adapters, &AdapterShape::from(shape)),
             places: Vec::new(),
             adapters: Vec::new(),
         }))))
