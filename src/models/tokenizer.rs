@@ -1,6 +1,6 @@
 //! Text to tokens and back, from a GGUF file's own vocabulary, merges and template.
 
-mod bpe;
+pub(crate) mod bpe;
 mod spm;
 
 use std::{

@@ -72,7 +72,8 @@ impl std::fmt::Debug for dyn Vocabulary {
 
 impl Batch {
     /// At most `queue` requests wait beyond those that the slots can take. The last
-    /// `shelves` of the engine's slots serve no request but keep beginnings of prompts.
+    /// `shelves` of the engine's slots serve no request but keep beginnings of prompts, where
+    /// the engine lends.
     pub(crate) fn new(
         info: &EngineInfo,
         vocabulary: Arc<dyn Vocabulary>,
@@ -87,7 +88,11 @@ impl Batch {
             decoding: Vec::new(),
             prefilling: Vec::new(),
             alive: HashSet::new(),
-            library: Library::new(slots..info.slots),
+            library: Library::new(if info.lends {
+                slots..info.slots
+            } else {
+                info.slots..info.slots
+            }),
             shelving: Vec::new(),
             steps: 0,
             tokens: 0,

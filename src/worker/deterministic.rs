@@ -103,6 +103,7 @@ impl Deterministic {
                 precision: "toy".into(),
                 uniform: true,
                 contiguous: true,
+                lends: true,
                 adapter_places: 0,
             },
             vocabulary: Arc::default(),

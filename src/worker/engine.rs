@@ -21,6 +21,9 @@ pub struct EngineInfo {
     pub uniform: bool,
     /// Whether runs of one token must sit in slots `0..n` to be computed together.
     pub contiguous: bool,
+    /// Whether a slot's first tokens are worth copying: where it does not hold, the state
+    /// of a beginning depends on what follows it, and each prompt is computed whole.
+    pub lends: bool,
     /// Adapters that the engine's bank holds at once.
     pub adapter_places: usize,
 }

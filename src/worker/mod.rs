@@ -20,6 +20,7 @@ mod kernels;
 mod laws;
 mod library;
 mod logprobs;
+pub mod onnx_hub;
 pub mod onnx_text;
 mod phrases;
 mod row;

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     config::ModelSettings,
     models::{
-        self, ModelError, Prepared,
+        self, Fetched, ModelError, Prepared,
         gguf::Gguf,
         import::{Attention, DecoderShape, Form, Precision, rope_factors},
         peft::{Adapter, AdapterShape},
@@ -79,6 +79,17 @@ pub struct Capacity {
     pub adapters: usize,
     /// Threads that compute.
     pub threads: usize,
+}
+
+/// A model's tokens, without its engine.
+///
+/// # Errors
+/// When the GGUF file cannot be read or has a tokenizer that is not reproduced here.
+pub fn vocabulary(files: &Fetched) -> Result<Arc<dyn Vocabulary>, ModelError> {
+    let path = &files.weights.path;
+    let gguf = Gguf::open(path).map_err(|error| ModelError::gguf(path, error))?;
+    let tokenizer = ChatTokenizer::of(&gguf, files.chat_template.as_deref())?;
+    Ok(Arc::new(GgufVocabulary(tokenizer)))
 }
 
 /// Where an engine's parts lie.
@@ -160,6 +171,7 @@ impl OnnxText {
                 // The runtime multiplies a single row of floats in another order than several.
                 uniform: attention == Attention::Ragged && precision != Precision::Fp32,
                 contiguous: attention == Attention::Grouped,
+                lends: true,
                 adapter_places,
             },
             adapter_shape: AdapterShape::from(&shape),

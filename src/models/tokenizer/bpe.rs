@@ -112,7 +112,7 @@ pub(super) fn build<'a>(
 }
 
 /// GPT-2's printable stand-ins for bytes (`bytes_to_unicode` of its `encoder.py`).
-pub(super) fn byte_alphabet() -> HashMap<char, u8> {
+pub(crate) fn byte_alphabet() -> HashMap<char, u8> {
     let mut alphabet = HashMap::new();
     let mut stand_in = 256_u32;
     for byte in 0..=255_u8 {
