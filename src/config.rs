@@ -102,6 +102,9 @@ pub struct ModelSettings {
     /// Folder of weights and of the ONNX Runtime library [default: a per-user cache]
     #[arg(long, env = "PARLOUR_MODELS", value_name = "DIR")]
     models: Option<PathBuf>,
+    /// Folder of LoRA adapters, one folder each [default: `adapters` in the folder of weights]
+    #[arg(long, env = "PARLOUR_ADAPTERS", value_name = "DIR")]
+    adapters: Option<PathBuf>,
     /// Hub that catalogue entries of kind `hub` are downloaded from
     #[arg(
         long,
@@ -125,7 +128,21 @@ fn precision(name: &str) -> Result<Precision, String> {
     })
 }
 
+/// The folder of adapters within that of weights.
+pub(crate) const ADAPTERS: &str = "adapters";
+
 impl ModelSettings {
+    /// The folder of adapters.
+    ///
+    /// # Errors
+    /// As [`Self::dir`]'s, when none is set.
+    pub fn adapters(&self) -> Result<PathBuf, ConfigError> {
+        match &self.adapters {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(self.dir()?.join(ADAPTERS)),
+        }
+    }
+
     /// The folder of weights.
     ///
     /// # Errors
