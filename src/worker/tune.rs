@@ -32,6 +32,10 @@ pub(super) fn choose(files: &Fetched, threads: usize) -> Result<Precision, OpenE
     if let Some(precision) = files.precision {
         return Ok(precision);
     }
+    if cfg!(debug_assertions) {
+        // Kernels that are not optimised would be measured, not the machine.
+        return Ok(Precision::default());
+    }
     let machine = Machine::this(threads, &files.runtime.sha256);
     let speeds = match Speeds::read(&files.folder, &files.weights.sha256, &machine) {
         Some(speeds) => speeds,
