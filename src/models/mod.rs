@@ -47,7 +47,7 @@ pub enum ModelError {
     UnknownModel { name: String, known: String },
     #[error("{0:?} is no name for a model: letters, digits, `-`, `_` and `.` make one")]
     Name(String),
-    #[error("{0:?} is the name of a built-in model: choose another")]
+    #[error("{0:?} is taken by the house itself: choose another name")]
     Taken(String),
     #[error("{0} of the installed files or models cannot be used")]
     Damaged(usize),

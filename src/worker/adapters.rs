@@ -214,4 +214,6 @@ impl Adapters {
 }
 
 #[cfg(test)]
+mod merged;
+#[cfg(test)]
 mod tests;

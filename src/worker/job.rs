@@ -8,9 +8,13 @@ use super::{
     constraint::Grammars,
     engine::{EngineInfo, Vocabulary},
     scoring::Scoring,
+    window::{self, Window},
     writing::Writing,
 };
-use crate::wire::worker::{Generate, Prompt, Refusal, Score, Weigh};
+use crate::{
+    models::peft::Adapter,
+    wire::worker::{Generate, Overflow, Prompt, Refusal, Score, Terms, Weigh},
+};
 
 /// What a request wants of the logits.
 #[derive(Debug)]
@@ -31,13 +35,24 @@ pub(crate) struct Job {
     /// First position whose logits matter.
     pub(crate) start: usize,
     pub(crate) work: Work,
+    /// On whose account it waits; empty for the connection's own.
+    pub(crate) room: String,
+    /// Who speaks; none is the model as it is.
+    pub(crate) adapter: Option<Arc<Adapter>>,
+    /// Messages of the chat that were left out.
+    pub(crate) dropped: u32,
 }
 
 impl Job {
-    /// The beginning of the prompt whose keys and values other requests may share. What
-    /// lies behind it has to be computed for its logits.
-    pub(crate) fn lendable(&self) -> &[u32] {
+    /// The beginning of the prompt that may be borrowed from somebody who computed the same.
+    /// What lies behind it has to be computed for its logits.
+    pub(crate) fn borrowable(&self) -> &[u32] {
         &self.tokens[..self.start.min(self.tokens.len())]
+    }
+
+    /// Id of the adapter that speaks.
+    pub(crate) fn adapter_id(&self) -> Option<u64> {
+        self.adapter.as_ref().map(|adapter| adapter.id)
     }
 }
 
@@ -45,6 +60,7 @@ impl Job {
 pub(crate) struct Preparer {
     model: String,
     context: usize,
+    adapter_places: usize,
     vocabulary: Arc<dyn Vocabulary>,
     grammars: Grammars,
 }
@@ -78,6 +94,7 @@ impl Preparer {
         Self {
             model: model.to_owned(),
             context: info.context,
+            adapter_places: info.adapter_places,
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
         }
@@ -92,7 +109,9 @@ impl Preparer {
         self.check_model(&request.model)?;
         check_sampling(&request.sampling, self.vocabulary.size()).map_err(malformed)?;
         check_logprobs(request.logprobs).map_err(malformed)?;
-        let tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
+        let reserve = (request.sampling.max_tokens as usize).min(self.context / 4);
+        let Window { tokens, dropped } = self.encode(&request.prompt, &request.terms, reserve)?;
         fits(tokens.len(), 1, self.context)?;
         let mask = request
             .constraint
@@ -113,6 +132,9 @@ impl Preparer {
             start: tokens.len() - 1,
             tokens,
             work: Work::Generate(Box::new(writing)),
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -142,23 +164,34 @@ impl Preparer {
             }
             options.push(first);
         }
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, shared + 1)?;
         tokens.extend(spelt.iter().take(1).flat_map(|spelt| &spelt[..shared]));
         fits(tokens.len(), 1, self.context)?;
         Ok(Job {
             start: tokens.len() - 1,
             tokens,
             work: Work::Weigh { options },
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
     pub(crate) fn score(&self, request: &Score) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
         let text = self.vocabulary.encode_text(&request.text);
         let (_, fed) = text
             .split_last()
             .ok_or_else(|| malformed("the text is empty"))?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, text.len())?;
         fits(tokens.len(), text.len(), self.context)?;
         let start = tokens.len() - 1;
         // Nothing is asked about what follows the last token.
@@ -167,6 +200,9 @@ impl Preparer {
             tokens,
             start,
             work: Work::Score(Scoring::new(text)),
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -180,21 +216,46 @@ impl Preparer {
         }
     }
 
-    fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, Refusal> {
-        let tokens = match prompt {
-            Prompt::Chat { messages, prefill } => self
+    /// The adapter that a request asks for.
+    fn adapter(&self, terms: &Terms) -> Result<Option<Arc<Adapter>>, Refusal> {
+        let Some(adapter) = terms.adapter.clone() else {
+            return Ok(None);
+        };
+        if self.adapter_places == 0 {
+            let problem = "this model's engine takes no adapters".into();
+            return Err(Refusal::BadAdapter { adapter, problem });
+        }
+        Err(Refusal::UnknownAdapter { adapter })
+    }
+
+    /// Tokens of a prompt. A chat that leaves fewer than `reserve` tokens of the context is
+    /// cut where its terms allow that.
+    fn encode(&self, prompt: &Prompt, terms: &Terms, reserve: usize) -> Result<Window, Refusal> {
+        let window = match (prompt, terms.overflow) {
+            (Prompt::Chat { messages, prefill }, Overflow::Slide) => window::slide(
+                messages,
+                self.context.saturating_sub(reserve),
+                |text| self.vocabulary.encode_text(text).len(),
+                |messages| self.vocabulary.encode_chat(messages, prefill),
+            ),
+            (Prompt::Chat { messages, prefill }, Overflow::Refuse) => self
                 .vocabulary
                 .encode_chat(messages, prefill)
-                .map_err(|error| malformed(error.to_string()))?,
-            Prompt::Text(text) => {
+                .map(Window::whole),
+            (Prompt::Text(text), _) => {
                 let begin = self.vocabulary.begin();
                 let text = self.vocabulary.encode_text(text);
-                begin.into_iter().chain(text).collect()
+                Ok(Window::whole(begin.into_iter().chain(text).collect()))
             }
-        };
-        if tokens.is_empty() {
+        }
+        .map_err(|error| malformed(error.to_string()))?;
+        if window.tokens.is_empty() {
             return Err(malformed("the prompt is empty"));
         }
-        Ok(tokens)
+        Ok(window)
     }
+}
+
+fn count(messages: usize) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
 }
