@@ -116,6 +116,14 @@ pub struct ModelSettings {
     /// Never download; say what is missing instead
     #[arg(long, env = "PARLOUR_OFFLINE")]
     pub offline: bool,
+    /// Licences that are accepted, by the names that `parlour model list` shows
+    #[arg(
+        long,
+        env = "PARLOUR_ACCEPT_LICENCE",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub accept_licence: Vec<String>,
     /// How chat models are held [default: what is fastest here, measured at first start]
     #[arg(long, env = "PARLOUR_PRECISION", value_parser = precision)]
     pub precision: Option<Precision>,

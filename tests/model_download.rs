@@ -332,6 +332,26 @@ async fn a_thread_that_drives_a_runtime_may_download() {
 }
 
 #[test]
+fn nothing_under_terms_is_downloaded_before_they_are_accepted_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(content(), vec![Act::Serve]);
+    let mut entry = catalogue(Some(SHA256)).chat_model("tiny").unwrap().clone();
+    entry.licence = "Strict".into();
+    entry.terms = Some("https://example.org/terms".into());
+    for accepted in [&[][..], &["--accept-licence", "Lax"]] {
+        let settings = settings(folder.path(), &hub.address, accepted);
+        let error = download::ensure(&entry, &settings).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("--accept-licence Strict"), "{error}");
+        assert!(error.contains("https://example.org/terms"), "{error}");
+    }
+    assert!(hub.ranges().is_empty());
+    let accepted = ["--accept-licence", "Lax,Strict"];
+    let settings = settings(folder.path(), &hub.address, &accepted);
+    download::ensure(&entry, &settings).unwrap();
+}
+
+#[test]
 fn offline_the_error_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let hub = Hub::start(content(), vec![Act::Serve]);

@@ -43,6 +43,15 @@ pub struct ModelEntry {
     /// How its weights are held once imported. Chat models only.
     #[serde(default)]
     pub precision: Option<Precision>,
+    /// Memory of the smallest machine that serves a room with it, GB. Chat models only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_gb: Option<u32>,
+    /// Where the licence is that must be accepted by name before it is downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
+    /// What of it was compared with another program; nothing where this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<String>,
     /// Jinja text that replaces the one in the model's own metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<String>,
@@ -244,6 +253,9 @@ impl ModelEntry {
             architecture: Some("llama".into()),
             languages: Vec::new(),
             context: None,
+            memory_gb: None,
+            terms: None,
+            verified: None,
             precision: None,
             chat_template: None,
             sources: vec![Source {
@@ -290,6 +302,48 @@ mod tests {
                     assert!(source.size.is_some(), "{}", entry.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_licence_that_asks_to_be_accepted_is_never_that_of_the_default_model() {
+        let catalogue = Catalogue::builtin();
+        assert!(
+            catalogue
+                .chat_model("smollm2-135m")
+                .unwrap()
+                .terms
+                .is_none()
+        );
+        for entry in catalogue.models() {
+            let asks = ["Gemma", "Llama"]
+                .iter()
+                .any(|it| entry.licence.starts_with(it));
+            assert_eq!(asks, entry.terms.is_some(), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn chat_models_say_what_they_need_and_are_sampled_like_their_kind() {
+        let catalogue = Catalogue::builtin();
+        let chats = catalogue
+            .models()
+            .iter()
+            .filter(|entry| entry.kind == Kind::Chat);
+        for entry in chats {
+            let name = &entry.name;
+            assert!(
+                entry.memory_gb.is_some() && entry.context.is_some(),
+                "{name}"
+            );
+            assert!(!entry.languages.is_empty(), "{name}");
+            for purpose in [Use::Witness, Use::Judge, Use::Chat, Use::Spirit] {
+                assert!(entry.sampling.contains_key(&purpose), "{name}: {purpose:?}");
+            }
+        }
+        for memory in [1, 4, 8, 16, 24] {
+            let fits = |entry: &&ModelEntry| entry.memory_gb == Some(memory);
+            assert!(catalogue.models().iter().any(|entry| fits(&entry)));
         }
     }
 

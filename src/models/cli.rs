@@ -17,6 +17,7 @@ use crate::{
         download::{self, Installed},
         gguf::Gguf,
         import::{self, DecoderShape},
+        listing,
         lock::Lock,
         prepare::{Fetched, Prepared},
         speed::Speeds,
@@ -45,7 +46,7 @@ pub enum ModelCommand {
     },
     /// Make a GGUF file of one's own usable under a name
     Import {
-        /// A GGUF file of the llama architecture
+        /// A GGUF file of the llama, qwen2, qwen3 or gemma3 architecture
         file: PathBuf,
         /// Name to use it by [default: the file's name in lower case]
         #[arg(long)]
@@ -76,43 +77,13 @@ pub fn run(
     workshop: &dyn Workshop,
 ) -> Result<(), ModelError> {
     match command {
-        ModelCommand::List => list(settings),
+        ModelCommand::List => listing::print(settings),
         ModelCommand::Pull { name } => pull(name, settings),
         ModelCommand::Import { file, name } => import_file(file, name.as_deref(), settings),
         ModelCommand::Check => check(settings, workshop),
         ModelCommand::Adapters { model } => adapters::list(model, settings),
         ModelCommand::TuneSpeed { name } => tune_speed(name, settings, workshop),
     }
-}
-
-fn list(settings: &ModelSettings) -> Result<(), ModelError> {
-    println!(
-        "{:<16} {:<10} {:<18} {:>9}  INSTALLED",
-        "NAME", "KIND", "LICENCE", "SIZE"
-    );
-    for entry in Catalogue::with_imported(settings)?.models() {
-        let here = match download::installed(entry, settings) {
-            Ok(Some(installed)) => installed.path.display().to_string(),
-            Ok(None) if entry.sources.iter().any(|source| source.fits_here()) => "no".into(),
-            Ok(None) => "not made for this machine".into(),
-            Err(error) => format!("damaged: {error}"),
-        };
-        let size = entry
-            .sources
-            .iter()
-            .find(|source| source.fits_here())
-            .and_then(|source| source.size)
-            .map_or("?".into(), |size| format!("{:.1} MB", size as f64 / 1e6));
-        let kind = match entry.kind {
-            Kind::Chat => "chat",
-            Kind::Runtime => "runtime",
-        };
-        println!(
-            "{:<16} {kind:<10} {:<18} {size:>9}  {here}",
-            entry.name, entry.licence
-        );
-    }
-    Ok(())
 }
 
 fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {

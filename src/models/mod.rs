@@ -6,6 +6,7 @@ pub mod download;
 pub mod gguf;
 pub mod hub_export;
 pub mod import;
+mod listing;
 pub(crate) mod lock;
 pub mod peft;
 mod prepare;
@@ -57,6 +58,15 @@ pub enum ModelError {
         path: PathBuf,
         expected: String,
         found: String,
+    },
+    #[error(
+        "{name} comes under the licence {licence} ({terms}): read it, and if you agree say \
+         `--accept-licence {licence}` or set PARLOUR_ACCEPT_LICENCE={licence}"
+    )]
+    Terms {
+        name: String,
+        licence: String,
+        terms: String,
     },
     #[error("there is no {name} for this kind of machine")]
     NoSource { name: String },

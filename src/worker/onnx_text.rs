@@ -33,7 +33,7 @@ use crate::{
     models::{
         self, Fetched, ModelError, Prepared,
         gguf::Gguf,
-        import::{Attention, DecoderShape, Form, Precision, rope_factors},
+        import::{Attention, AttentionTables, DecoderShape, Form, Precision},
         peft::{Adapter, AdapterShape},
         tokenizer::ChatTokenizer,
     },
@@ -154,9 +154,8 @@ impl OnnxText {
         } = parts.form;
         let (graph, adapter_places) = match attention {
             Attention::Ragged => {
-                let factors = rope_factors(&mut gguf, &shape).map_err(failed)?;
-                let factors = factors.as_deref();
-                let graph = Ragged::open(parts.runtime, parts.graph, &shape, factors, capacity)?;
+                let tables = AttentionTables::of(&mut gguf, &shape).map_err(failed)?;
+                let graph = Ragged::open(parts.runtime, parts.graph, &shape, tables, capacity)?;
                 (Graph::Ragged(graph), capacity.adapters)
             }
             Attention::Grouped => {

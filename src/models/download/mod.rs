@@ -116,6 +116,15 @@ pub fn ensure(entry: &ModelEntry, settings: &ModelSettings) -> Result<Installed,
             by_hand,
         });
     }
+    if let Some(terms) = &entry.terms
+        && !settings.accept_licence.contains(&entry.licence)
+    {
+        return Err(ModelError::Terms {
+            name: entry.name.clone(),
+            licence: entry.licence.clone(),
+            terms: terms.clone(),
+        });
+    }
     let _lock = Lock::acquire(&folder)?;
     // Another process may have fetched it while this one waited.
     if let Some(installed) = installed(entry, settings)? {

@@ -4,9 +4,8 @@
 use std::io::{Read, Seek};
 
 use super::{
-    Attention,
     onnx::data_type,
-    shape::{DecoderShape, Pairs, rope_factors},
+    shape::DecoderShape,
     weight::{Part, matrix},
     writer::{Attribute, GraphWriter},
 };
@@ -48,14 +47,6 @@ fn norm_node(graph: &mut GraphWriter, shape: &DecoderShape, weight: &str, names:
     );
 }
 
-/// The rows of queries or keys in the order that attention takes them.
-pub(super) fn rotated<'a>(shape: &DecoderShape, tensor: &'a str, rows: usize) -> Part<'a> {
-    match shape.pairs {
-        Pairs::Neighbours => Part::half_split(tensor, rows, shape.head_dim),
-        Pairs::Halves => Part::whole(tensor, rows),
-    }
-}
-
 /// Adds the biases of queries, keys and values to `{qkv}.unbiased`.
 pub(super) fn biased<R: Read + Seek>(
     gguf: &mut Gguf<R>,
@@ -77,7 +68,7 @@ pub(super) fn biased<R: Read + Seek>(
         let name = format!("blk.{layer}.{tensor}.bias");
         let bias = matrix(gguf, &name, 1, rows)?.data;
         let order = match turned {
-            true => rotated(shape, &name, rows).order(),
+            true => Part::rotated(shape, &name, rows).order(),
             false => None,
         };
         match order {
@@ -91,83 +82,51 @@ pub(super) fn biased<R: Read + Seek>(
     Ok(())
 }
 
-/// Splits `{qkv}` into queries, keys and values, norms each head's queries and keys, and
-/// gives the names of the three.
-pub(super) fn normed_heads<R: Read + Seek>(
-    gguf: &mut Gguf<R>,
+/// Splits `qkv` into queries, keys and values, norms each head's queries and keys, and
+/// gives the names of the three. For rows of tokens: the house's own attention does it itself.
+pub(super) fn normed_heads(
     graph: &mut GraphWriter,
-    (shape, attention): (&DecoderShape, Attention),
+    shape: &DecoderShape,
     layer: usize,
+    weights: &[Vec<f32>; 2],
     qkv: &str,
-) -> Result<[String; 3], ModelError> {
+) -> [String; 3] {
     let DecoderShape {
         heads,
         kv_heads,
         head_dim,
         ..
     } = *shape;
-    let part = |part: &str| format!("{qkv}.{part}");
-    let integers = |values: &[usize]| -> Vec<u8> {
+    let mut integers = |name: &str, values: &[usize]| {
         let bytes = values.iter().flat_map(|it| (*it as i64).to_le_bytes());
-        bytes.collect()
+        graph.inline(name, data_type::INT64, &[values.len()], bytes.collect());
     };
     if layer == 0 {
-        let sizes = integers(&[heads * head_dim, kv_heads * head_dim, kv_heads * head_dim]);
-        graph.inline("qkv_sizes", data_type::INT64, &[3], sizes);
-        // 0 keeps a dimension as it is: tokens, or rows and tokens.
-        let kept: &[usize] = match attention {
-            Attention::Ragged => &[0],
-            Attention::Grouped => &[0, 0],
-        };
-        for (name, count) in [("q", heads), ("k", kv_heads)] {
-            let apart = [kept, &[count, head_dim]].concat();
-            let together = [kept, &[count * head_dim]].concat();
-            for (name, sizes) in [
-                (format!("{name}_heads"), apart),
-                (format!("{name}_whole"), together),
-            ] {
-                graph.inline(&name, data_type::INT64, &[sizes.len()], integers(&sizes));
-            }
+        let sizes = [heads * head_dim, kv_heads * head_dim, kv_heads * head_dim];
+        integers("qkv_sizes", &sizes);
+        // 0 keeps a dimension as it is: rows and tokens.
+        for (which, count) in [("q", heads), ("k", kv_heads)] {
+            integers(&format!("{which}_heads"), &[0, 0, count, head_dim]);
+            integers(&format!("{which}_whole"), &[0, 0, count * head_dim]);
         }
     }
-    let [q, k, v] = ["q", "k", "v"].map(part);
-    graph.node(
-        "",
-        "Split",
-        &[qkv, "qkv_sizes"],
-        &[&q, &k, &v],
-        &[("axis", Attribute::Int(-1))],
-    );
-    let mut done = Vec::with_capacity(3);
-    for (which, name) in [("q", &q), ("k", &k)] {
-        let [heads, normed, whole] =
+    let names = ["q", "k", "v"].map(|part| format!("{qkv}.{part}"));
+    let outputs = names.each_ref().map(String::as_str);
+    let axis = [("axis", Attribute::Int(-1))];
+    graph.node("", "Split", &[qkv, "qkv_sizes"], &outputs, &axis);
+    let mut norm = |which: &str, name: &str, weight: &[f32]| {
+        let [apart, normed, whole] =
             ["heads", "heads.normed", "normed"].map(|part| format!("{name}.{part}"));
-        graph.node(
-            "",
-            "Reshape",
-            &[name, &format!("{which}_heads")],
-            &[&heads],
-            &[],
-        );
-        let weight = format!("blk.{layer}.attn_{which}_norm.weight");
-        let mut numbers = matrix(gguf, &weight, 1, head_dim)?.data;
-        // The norm belongs to the heads' numbers in the order that they are rotated in.
-        if let Some(order) = rotated(shape, &weight, head_dim).order() {
-            numbers = order.into_iter().map(|place| numbers[place]).collect();
-        }
-        graph.inline_floats(&weight, &[head_dim], &numbers);
-        norm_node(graph, shape, &weight, [&heads, &normed]);
-        graph.node(
-            "",
-            "Reshape",
-            &[&normed, &format!("{which}_whole")],
-            &[&whole],
-            &[],
-        );
-        done.push(whole);
-    }
-    let [q, k] = [done.remove(0), done.remove(0)];
-    Ok([q, k, v])
+        let sizes = [format!("{which}_heads"), format!("{which}_whole")];
+        graph.node("", "Reshape", &[name, &sizes[0]], &[&apart], &[]);
+        let weight_name = format!("{name}.norm");
+        graph.inline_floats(&weight_name, &[head_dim], weight);
+        norm_node(graph, shape, &weight_name, [&apart, &normed]);
+        graph.node("", "Reshape", &[&normed, &sizes[1]], &[&whole], &[]);
+        whole
+    };
+    let [q, k, v] = names;
+    [norm("q", &q, &weights[0]), norm("k", &k, &weights[1]), v]
 }
 
 /// Names of a layer's tables of cosines and sines.
@@ -179,16 +138,15 @@ pub(super) fn rotary_names(shape: &DecoderShape, layer: usize) -> [&'static str;
 }
 
 /// Cosines and sines by position and pair, for `GroupQueryAttention`.
-pub(super) fn rotary_tables<R: Read + Seek>(
-    gguf: &mut Gguf<R>,
+pub(super) fn rotary_tables(
     graph: &mut GraphWriter,
     shape: &DecoderShape,
-) -> Result<(), ModelError> {
+    factors: Option<&[f32]>,
+) {
     let half = shape.head_dim / 2;
-    let factors = rope_factors(gguf, shape)?;
     let mut table = |name: &str, windowed: bool, function: fn(f64) -> f64| {
         let angles: Vec<f64> = (0..half)
-            .map(|pair| shape.rope_angle(windowed, pair, factors.as_deref()))
+            .map(|pair| shape.rope_angle(windowed, pair, factors))
             .collect();
         let values: Vec<f32> = (0..shape.context)
             .flat_map(|position| angles.iter().map(move |angle| position as f64 * angle))
@@ -202,5 +160,4 @@ pub(super) fn rotary_tables<R: Read + Seek>(
         table("sliding.cosines", true, f64::cos);
         table("sliding.sines", true, f64::sin);
     }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use super::{
     house::{self, Site, attribute},
     linear::{Embedding, Linear},
     onnx::{GraphProto, data_type},
-    shape::{DecoderShape, rope_factors},
+    shape::{AttentionTables, DecoderShape},
     weight::{Part, Weight, matrix},
     writer::{Attribute, Dimension, GraphWriter, MICROSOFT},
 };
@@ -60,6 +60,7 @@ pub(super) fn build<R: Read + Seek>(
     folder: &Path,
     weights_name: &str,
 ) -> Result<GraphProto, ModelError> {
+    let tables = AttentionTables::of(gguf, shape)?;
     let mut graph = GraphWriter::create(folder, weights_name, form.precision.element())?;
     let linear = Linear {
         precision: form.precision,
@@ -68,11 +69,10 @@ pub(super) fn build<R: Read + Seek>(
     linear.constants(&mut graph);
     inputs(&mut graph, shape, form.attention);
     if form.attention == Attention::Grouped {
-        family::rotary_tables(gguf, &mut graph, shape)?;
+        let factors = tables.rope_factors.as_deref();
+        family::rotary_tables(&mut graph, shape, factors);
     }
 
-    // The engine reads them itself: what it would refuse is refused now.
-    rope_factors(gguf, shape)?;
     let tokens = Part::whole("token_embd.weight", shape.vocabulary);
     let embedding = Weight::read(gguf, form.precision, &[tokens], shape.width)?;
     let embedded = "embedded";
@@ -90,6 +90,7 @@ pub(super) fn build<R: Read + Seek>(
     for layer in 0..shape.layers {
         let block = Block {
             shape,
+            tables: &tables,
             linear,
             attention: form.attention,
             layer,
@@ -176,6 +177,7 @@ fn kv_dims(shape: &DecoderShape) -> [Dimension; 4] {
 /// One decoder block.
 struct Block<'a> {
     shape: &'a DecoderShape,
+    tables: &'a AttentionTables,
     linear: Linear,
     attention: Attention,
     layer: usize,
@@ -237,8 +239,8 @@ impl Block<'_> {
         let (q_rows, kv_rows) = (heads * head_dim, kv_heads * head_dim);
         let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(|name| self.tensor(name));
         let parts = [
-            family::rotated(self.shape, &q, q_rows),
-            family::rotated(self.shape, &k, kv_rows),
+            Part::rotated(self.shape, &q, q_rows),
+            Part::rotated(self.shape, &k, kv_rows),
             Part::whole(&v, kv_rows),
         ];
         let weight = Weight::read(gguf, self.linear.precision, &parts, width)?;
@@ -255,22 +257,12 @@ impl Block<'_> {
             self.linear
                 .adapted_layer(graph, site, &prepared, &weight, &qkv)?;
         }
-        let heads = match self.shape.qk_norm {
-            false => None,
-            true => {
-                let of = (self.shape, self.attention);
-                Some(family::normed_heads(gguf, graph, of, self.layer, &qkv)?)
-            }
-        };
-        let heads = heads
-            .as_ref()
-            .map(|heads| heads.each_ref().map(String::as_str));
         match self.attention {
-            Attention::Ragged => self.ragged_attention(graph, &qkv, heads, &attended),
-            Attention::Grouped => {
-                let heads = heads.unwrap_or([&qkv, "", ""]);
-                self.group_query_attention(graph, heads, &attended);
+            Attention::Ragged => {
+                let layer = [(attribute::LAYER, Attribute::Int(self.layer as i64))];
+                graph.node(house::DOMAIN, house::ATTEND, &[&qkv], &[&attended], &layer);
             }
+            Attention::Grouped => self.group_query_attention(graph, &qkv, &attended),
         }
         let projected = self.name("projected");
         let output = self.tensor("attn_output");
@@ -283,33 +275,13 @@ impl Block<'_> {
         Ok(projected)
     }
 
-    fn ragged_attention(
-        &self,
-        graph: &mut GraphWriter,
-        qkv: &str,
-        heads: Option<[&str; 3]>,
-        attended: &str,
-    ) {
-        let joined = format!("{qkv}.joined");
-        let input = match heads {
-            None => qkv,
-            Some(heads) => {
-                let axis = [("axis", Attribute::Int(-1))];
-                graph.node("", "Concat", &heads, &[&joined], &axis);
-                &joined
-            }
-        };
-        let layer = [(attribute::LAYER, Attribute::Int(self.layer as i64))];
-        graph.node(house::DOMAIN, house::ATTEND, &[input], &[attended], &layer);
-    }
-
-    fn group_query_attention(
-        &self,
-        graph: &mut GraphWriter,
-        [query, key, value]: [&str; 3],
-        attended: &str,
-    ) {
+    fn group_query_attention(&self, graph: &mut GraphWriter, qkv: &str, attended: &str) {
         let layer = self.layer;
+        let heads = match self.tables.norms.get(layer) {
+            None => [qkv, "", ""].map(str::to_owned),
+            Some(weights) => family::normed_heads(graph, self.shape, layer, weights, qkv),
+        };
+        let [query, key, value] = heads.each_ref().map(String::as_str);
         let mut attributes = vec![
             ("num_heads", Attribute::Int(self.shape.heads as i64)),
             ("kv_num_heads", Attribute::Int(self.shape.kv_heads as i64)),

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     graph::names,
-    shape::{Activation, DecoderShape, Pairs, Sliding, rope_factors},
+    shape::{Activation, AttentionTables, DecoderShape, Pairs, Sliding},
 };
 use crate::models::{ModelError, gguf::Gguf, lock::Lock};
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek};
 
+use super::weight::{Part, matrix};
 use crate::models::{
     ModelError,
     gguf::{Gguf, GgufError, Value},
@@ -36,7 +37,7 @@ pub struct DecoderShape {
     pub norm_epsilon: f32,
     /// Base of the rotary angles of the layers that see everything.
     pub rope_base: f32,
-    /// What the angles of these layers are multiplied with (linear scaling; 1 is none).
+    /// What positions are divided by in these layers (linear scaling; 1 is none).
     pub rope_scale: f32,
     /// Whether `rope_freqs.weight` has a divisor for each pair's angle (Llama 3.1 and later).
     pub rope_factors: bool,
@@ -127,7 +128,7 @@ impl DecoderShape {
                 return refuse(format!("{what} {size} of {head_dim} numbers"));
             }
         }
-        if heads % kv_heads != 0 || head_dim % 2 != 0 || !(2..=MAX_HEAD).contains(&head_dim) {
+        if heads % kv_heads != 0 || head_dim % 8 != 0 || !(8..=MAX_HEAD).contains(&head_dim) {
             return refuse(format!(
                 "{heads} heads of {head_dim} numbers over {kv_heads} key heads"
             ));
@@ -203,7 +204,7 @@ impl DecoderShape {
 
     /// The angle by which the pair `pair` of a head is turned at position 1, in radians, in
     /// layers with a window or in those without (Su et al., "RoFormer", 2021). What
-    /// [`rope_factors`] gave divides it in the latter.
+    /// [`AttentionTables::rope_factors`] holds divides it in the latter.
     pub fn rope_angle(&self, windowed: bool, pair: usize, factors: Option<&[f32]>) -> f64 {
         let (base, scale) = match &self.sliding {
             Some(sliding) if windowed => (sliding.rope_base, 1.0),
@@ -211,7 +212,7 @@ impl DecoderShape {
         };
         let exponent = -2.0 * pair as f64 / self.head_dim as f64;
         let factor = factors.filter(|_| !windowed).map_or(1.0, |all| all[pair]);
-        f64::from(base).powf(exponent) * f64::from(scale) / f64::from(factor)
+        f64::from(base).powf(exponent) / f64::from(factor) / f64::from(scale)
     }
 
     /// Whether the graph has a place for a tensor.
@@ -239,27 +240,54 @@ impl DecoderShape {
 
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 
-/// The divisors of the rotary angles, one per pair, if the model has them.
-///
-/// # Errors
-/// When they are not as many as pairs, or not positive numbers.
-pub fn rope_factors<R: Read + Seek>(
-    gguf: &mut Gguf<R>,
-    shape: &DecoderShape,
-) -> Result<Option<Vec<f32>>, ModelError> {
-    if !shape.rope_factors {
-        return Ok(None);
+/// Small tensors that attention reads beside its input.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AttentionTables {
+    /// Divisors of the rotary angles, one per pair, in layers without a window.
+    pub rope_factors: Option<Vec<f32>>,
+    /// Per layer: weights of the norms of a query head and of a key head, in the order in
+    /// which a head's numbers are rotated. Empty where heads are not normed.
+    pub norms: Vec<[Vec<f32>; 2]>,
+}
+
+impl AttentionTables {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When one is missing, of another size, or holds what cannot be computed with.
+    pub fn of<R: Read + Seek>(
+        gguf: &mut Gguf<R>,
+        shape: &DecoderShape,
+    ) -> Result<Self, ModelError> {
+        let rope_factors = match shape.rope_factors {
+            false => None,
+            true => Some(matrix(gguf, ROPE_FACTORS, 1, shape.head_dim / 2)?.data),
+        };
+        let positive = |factors: &Vec<f32>| factors.iter().all(|factor| *factor > 0.0);
+        if !rope_factors.as_ref().is_none_or(positive) {
+            return Err(ModelError::Unsupported(
+                "rotary factors that are not positive".into(),
+            ));
+        }
+        let mut norms = Vec::new();
+        if shape.qk_norm {
+            for layer in 0..shape.layers {
+                let mut norm = |which: &str| -> Result<Vec<f32>, ModelError> {
+                    let name = format!("blk.{layer}.attn_{which}_norm.weight");
+                    let weight = matrix(gguf, &name, 1, shape.head_dim)?.data;
+                    Ok(match Part::rotated(shape, &name, shape.head_dim).order() {
+                        None => weight,
+                        Some(order) => order.into_iter().map(|place| weight[place]).collect(),
+                    })
+                };
+                norms.push([norm("q")?, norm("k")?]);
+            }
+        }
+        Ok(Self {
+            rope_factors,
+            norms,
+        })
     }
-    let factors = gguf.matrix(ROPE_FACTORS)?.data;
-    let usable = |factor: &f32| factor.is_finite() && *factor > 0.0;
-    if factors.len() != shape.head_dim / 2 || !factors.iter().all(usable) {
-        return Err(ModelError::Unsupported(format!(
-            "{} rotary factors for {} pairs, or unusable ones",
-            factors.len(),
-            shape.head_dim / 2
-        )));
-    }
-    Ok(Some(factors))
 }
 
 /// The architectures that are read, as GGUF metadata names them.
@@ -342,7 +370,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         }
     }
 
-    /// What angles are multiplied with; the file states the inverse.
+    /// What positions are divided by.
     fn rope_scale(&self) -> Result<f32, ModelError> {
         let scaled = match self.get("rope.scaling.type") {
             Some(Value::Text(kind)) if kind == "none" => false,
@@ -357,7 +385,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         }
         let old = self.float_or("rope.scale_linear", 1.0)?;
         let factor = self.float_or("rope.scaling.factor", old)?;
-        Ok(if scaled { factor.recip() } else { 1.0 })
+        Ok(if scaled { factor } else { 1.0 })
     }
 
     /// Which layers have a window: a list, or a period whose last layer has none.

@@ -2,7 +2,10 @@
 
 use std::io::{Read, Seek};
 
-use super::Precision;
+use super::{
+    Precision,
+    shape::{DecoderShape, Pairs},
+};
 use crate::models::{
     ModelError,
     gguf::{BlockMatrix, Gguf, Matrix},
@@ -25,6 +28,14 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Rows of queries or keys, in the order in which attention rotates them.
+    pub(super) fn rotated(shape: &DecoderShape, tensor: &'a str, rows: usize) -> Self {
+        match shape.pairs {
+            Pairs::Neighbours => Self::half_split(tensor, rows, shape.head_dim),
+            Pairs::Halves => Self::whole(tensor, rows),
+        }
+    }
+
     /// Which of the tensor's rows stands where, if not each in its own place.
     pub(super) fn order(&self) -> Option<Vec<usize>> {
         self.head_dim
@@ -34,7 +45,7 @@ impl<'a> Part<'a> {
     /// GGUF stores the q and k rows of a llama head as (first half, second half)
     /// interleaved, for rotary positions on neighbours; attention here pairs a head's first
     /// half with its second, as the original weights do.
-    pub(super) fn half_split(tensor: &'a str, rows: usize, head_dim: usize) -> Self {
+    fn half_split(tensor: &'a str, rows: usize, head_dim: usize) -> Self {
         Self {
             tensor,
             rows,

@@ -82,43 +82,52 @@ fn along_the_reference(engine: &mut OnnxText, family: &Family) -> (f64, Vec<u32>
     (worst, likeliest)
 }
 
-fn agree(form: Form, tolerance: impl Fn(&str) -> f64) {
+/// `tolerance` in nats, by the family's name; greedy tokens are compared where the graph is
+/// as exact as llama.cpp.
+fn agree(form: Form, exact: bool, tolerance: impl Fn(&str) -> f64) {
     let families = Family::all();
+    let mut off = Vec::new();
     for family in &families {
         let mut engine = engine(family, form);
         let (worst, likeliest) = along_the_reference(&mut engine, family);
         println!("{} as {form}: {worst} nats", family.name);
-        assert!(
-            worst < tolerance(&family.name),
-            "{} as {form}: {worst} nats off",
-            family.name
-        );
-        assert_eq!(likeliest, family.tokens, "{} as {form}", family.name);
+        if worst > tolerance(&family.name) || (exact && likeliest != family.tokens) {
+            off.push((&family.name, worst));
+        }
     }
     assert_eq!(families.len(), 9);
+    assert!(off.is_empty(), "as {form}: {off:?}");
 }
 
 /// llama.cpp rounds the other activation to 16 bits by a table.
-fn exact(name: &str) -> f64 {
+fn rounding(name: &str) -> f64 {
     if name.starts_with("gemma") {
         0.02
     } else {
-        0.002
+        0.001
     }
 }
 
 #[test]
 fn in_floats_every_family_gives_llama_cpps_tokens_and_log_probabilities() {
-    agree(Precision::Fp32.into(), exact);
-}
-
-#[test]
-fn with_the_runtimes_own_attention_they_do_as_well() {
     let form = Form {
         precision: Precision::Fp32,
         attention: Attention::Grouped,
     };
-    agree(form, exact);
+    agree(form, true, rounding);
+}
+
+/// Here keys and values are halves.
+#[test]
+fn the_houses_own_attention_does_so_too() {
+    agree(Precision::Fp32.into(), true, |name| rounding(name) + 0.05);
+}
+
+/// Random weights have no structure that blocks of bytes could keep: these bounds only tell
+/// a graph that is right from one that is not, which is nine or more nats off.
+#[test]
+fn in_blocks_every_family_stays_near() {
+    agree(Precision::Blocks.into(), false, |_| 2.5);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use ort::{
     value::{PrimitiveTensorElementType, TensorElementType, ValueRef},
 };
 
-use super::state::{Reach, Shared, State};
+use super::state::{Shared, State};
 use crate::{
     models::import::{
         self,
@@ -320,7 +320,9 @@ impl Operator for Attend {
             let qkv = numbers::<f32>(&qkv)?;
             let team = house.team(context);
             let state = house.shared.read();
-            let Reach { heads, rotary } = state.reach(layer);
+            let (heads, rotary) = state
+                .attention(layer)
+                .ok_or_else(|| missing(attribute::LAYER))?;
             let State { kv, places, .. } = &*state;
             let columns = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
             if qkv.len() != places.len() * columns {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     models::{
-        import::{DecoderShape, names},
+        import::{AttentionTables, DecoderShape, names},
         peft::Adapter,
     },
     worker::{
@@ -35,10 +35,10 @@ impl Ragged {
         library: &Path,
         graph: &Path,
         shape: &DecoderShape,
-        factors: Option<&[f32]>,
+        tables: AttentionTables,
         capacity: Capacity,
     ) -> Result<Self, EngineError> {
-        let shared = Shared::new(shape, factors, capacity)?;
+        let shared = Shared::new(shape, tables, capacity)?;
         let session = runtime::session(library, graph, capacity.threads, || {
             operators::domain(&shared, capacity.threads).map(Some)
         })?;

@@ -5,11 +5,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Capacity;
 use crate::{
-    models::{import::DecoderShape, peft::AdapterShape},
+    models::{
+        import::{AttentionTables, DecoderShape},
+        peft::AdapterShape,
+    },
     worker::{
         engine::EngineError,
         kernels::{
-            attention::{Heads, Place},
+            attention::{Heads, Place, QkNorms},
             kv::KvStore,
             lora::LoraBank,
             rotary::Rotary,
@@ -22,10 +25,10 @@ use crate::{
 pub(super) struct Shared(Arc<RwLock<State>>);
 
 pub(super) struct State {
-    everything: Reach,
-    sliding: Option<Reach>,
-    /// Per layer: whether it has a window.
-    windowed: Vec<bool>,
+    layers: Vec<Heads>,
+    rotary: Rotary,
+    /// In layers with a window.
+    sliding: Option<Rotary>,
     pub(super) kv: KvStore,
     pub(super) bank: LoraBank,
     /// Of each token of the run, in the order of `input_ids`.
@@ -34,53 +37,21 @@ pub(super) struct State {
     pub(super) adapters: Vec<Option<u32>>,
 }
 
-/// How layers attend that see equally far.
-pub(super) struct Reach {
-    pub(super) heads: Heads,
-    pub(super) rotary: Rotary,
-}
-
-impl Reach {
-    fn new(
-        shape: &DecoderShape,
-        window: Option<usize>,
-        factors: Option<&[f32]>,
-        context: usize,
-    ) -> Self {
-        let (base, scale, factors) = match &shape.sliding {
-            Some(sliding) if window.is_some() => (sliding.rope_base, 1.0, None),
-            _ => (shape.rope_base, shape.rope_scale, factors),
-        };
-        Self {
-            heads: Heads {
-                heads: shape.heads,
-                kv_heads: shape.kv_heads,
-                head_dim: shape.head_dim,
-                scale: shape.attention_scale,
-                window,
-                // The graph norms them before.
-                norms: None,
-            },
-            rotary: Rotary::new(shape.head_dim, base, factors, scale, context),
-        }
-    }
-}
-
 impl State {
-    /// How a layer attends.
-    pub(super) fn reach(&self, layer: usize) -> &Reach {
-        match &self.sliding {
-            Some(sliding) if self.windowed.get(layer) == Some(&true) => sliding,
-            _ => &self.everything,
-        }
+    /// The heads of a layer and how they are turned.
+    pub(super) fn attention(&self, layer: usize) -> Option<(&Heads, &Rotary)> {
+        let heads = self.layers.get(layer)?;
+        Some(match (&self.sliding, heads.window) {
+            (Some(sliding), Some(_)) => (heads, sliding),
+            _ => (heads, &self.rotary),
+        })
     }
 }
 
 impl Shared {
-    /// `factors` divide the rotary angles ([`crate::models::import::rope_factors`]).
     pub(super) fn new(
         shape: &DecoderShape,
-        factors: Option<&[f32]>,
+        tables: AttentionTables,
         capacity: Capacity,
     ) -> Result<Self, EngineError> {
         let Capacity {
@@ -90,15 +61,33 @@ impl Shared {
             ..
         } = capacity;
         let kv = KvStore::new(shape.layers, slots, shape.kv_heads, context, shape.head_dim)?;
+        let mut norms = tables.norms.into_iter();
+        let layers = (0..shape.layers).map(|layer| Heads {
+            heads: shape.heads,
+            kv_heads: shape.kv_heads,
+            head_dim: shape.head_dim,
+            scale: shape.attention_scale,
+            window: shape.window(layer),
+            norms: norms.next().map(|[query, key]| QkNorms {
+                query,
+                key,
+                epsilon: shape.norm_epsilon,
+            }),
+        });
+        let layers = layers.collect();
         Ok(Self(Arc::new(RwLock::new(State {
-            everything: Reach::new(shape, None, factors, context),
+            layers,
+            rotary: Rotary::new(
+                shape.head_dim,
+                shape.rope_base,
+                tables.rope_factors.as_deref(),
+                shape.rope_scale,
+                context,
+            ),
             sliding: shape
                 .sliding
                 .as_ref()
-                .map(|sliding| Reach::new(shape, Some(sliding.window), factors, context)),
-            windowed: (0..shape.layers)
-                .map(|layer| shape.window(layer).is_some())
-                .collect(),
+                .map(|sliding| Rotary::new(shape.head_dim, sliding.rope_base, None, 1.0, context)),
             kv,
             bank: LoraBank::new(adapters, &AdapterShape::from(shape)),
             places: Vec::new(),
