@@ -291,7 +291,7 @@ const QUANTISED_ALONE: usize = 32 * 1024;
 /// Bytes of weights times rows that are worth waking a second thread for.
 const MULTIPLIED_ALONE: usize = 32 * 1024;
 /// Rows whose codes stay in a core's own cache while the weights pass.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 
 fn quantise(
     kernel: Kernel,
