@@ -326,7 +326,7 @@ pub struct Dry {
     pub multiplier: f32,
     pub base: f32,
     pub allowed_length: u32,
-    /// Texts that no repetition reaches across.
+    /// Texts that no repetition reaches across; nor does it across tokens without text.
     pub breakers: Vec<String>,
 }
 

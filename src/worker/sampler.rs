@@ -103,7 +103,7 @@ impl Sampler {
         self.sampling.frequency_penalty != 0.0 || self.sampling.presence_penalty != 0.0
     }
 
-    /// Draws one token and remembers it. `bytes` gives what a token stands for.
+    /// Draws one token and remembers it.
     ///
     /// A logit that is not a number counts as impossible.
     pub(crate) fn draw(

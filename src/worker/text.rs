@@ -189,6 +189,37 @@ mod tests {
             prop_assert!(stops.iter().all(|stop| !wanted.contains(stop.as_str())));
         }
 
+        /// Nothing is taken back, and nothing is held that cannot become a stop: what is
+        /// shown is always all but the longest beginning of a stop that the text ends with.
+        #[test]
+        fn as_much_is_shown_as_can_be_certain(
+            text in "[abß]{0,24}",
+            stops in proptest::collection::vec("[abß]{1,4}", 1..4),
+            sizes in proptest::collection::vec(1usize..5, 1..8),
+        ) {
+            let mut stream = TextStream::new(&stops);
+            let (mut shown, mut fed) = (String::new(), 0);
+            let mut sizes = sizes.iter().cycle();
+            while fed < text.len() {
+                let next = (fed + sizes.next().copied().unwrap_or(1)).min(text.len());
+                shown.push_str(&stream.push(&text.as_bytes()[fed..next]));
+                fed = next;
+                if stream.stopped() {
+                    break;
+                }
+                let whole = (0..=fed).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+                let seen = &text[..whole];
+                let held = stops
+                    .iter()
+                    .flat_map(|stop| stop.char_indices().map(|(at, _)| &stop[..at]))
+                    .filter(|beginning| seen.ends_with(*beginning))
+                    .map(str::len)
+                    .max()
+                    .unwrap_or(0);
+                prop_assert_eq!(&shown, &seen[..seen.len() - held]);
+            }
+        }
+
         #[test]
         fn one_byte_at_a_time_is_as_good_as_any(text in "[ab]{0,24}", stop in "[ab]{1,4}") {
             let stops = [stop.clone()];

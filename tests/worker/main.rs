@@ -1,5 +1,6 @@
 //! The worker's process, from outside.
 
 mod batching;
+mod control;
 mod protocol;
 mod support;

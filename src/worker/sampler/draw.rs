@@ -23,10 +23,6 @@ const GROUP: usize = 64;
 
 const LANES: usize = 16;
 
-/// How many of the likeliest candidates are sorted first; multiplied by eight until they
-/// hold enough.
-const FIRST_SORTED: usize = 256;
-
 /// How deep a nucleus is looked for first, nats; doubled until it holds enough.
 const FIRST_DEPTH: f32 = 3.0;
 
@@ -172,8 +168,8 @@ impl Drawer {
             find_sums(row, &self.maxima, scale, &mut self.sums);
             return draw_any(row, &self.sums, scale, rng).ok_or(NoToken);
         }
-        let kept = self.truncate(row, sampling, scale);
-        draw_one(kept, rng).ok_or(NoToken)
+        self.truncate(row, sampling, scale);
+        draw_one(&mut self.candidates, rng).ok_or(NoToken)
     }
 
     /// The lowest of the likeliest tokens.
@@ -202,8 +198,8 @@ impl Drawer {
         }
     }
 
-    /// Applies top-k, top-p and min-p: what is kept, likeliest first.
-    fn truncate(&mut self, row: &[f32], sampling: &Sampling, scale: Scale) -> &[Candidate] {
+    /// Applies top-k, top-p and min-p: leaves what is kept in `candidates`.
+    fn truncate(&mut self, row: &[f32], sampling: &Sampling, scale: Scale) {
         let nucleus = sampling.top_p < 1.0;
         // A little deeper than min-p reaches, for its border is drawn by weight.
         let floor = if sampling.min_p > 0.0 {
@@ -211,30 +207,26 @@ impl Drawer {
         } else {
             -DEPTH
         };
+        let share = f64::from(sampling.top_p);
         let count = sampling.top_k as usize;
         let mut wanted = f64::INFINITY;
         if count > 0 {
             let border = self.top_k_border(count, scale);
             self.collect(row, scale, border);
-            let count = count.min(self.candidates.len());
-            sort_front(&mut self.candidates, count);
-            self.candidates.truncate(count);
-            if !nucleus && sampling.min_p <= 0.0 {
-                return &self.candidates;
+            if count < self.candidates.len() {
+                self.candidates.select_nth_unstable_by(count, likelier);
+                self.candidates.truncate(count);
             }
             if nucleus {
-                let total: f64 = self.candidates.iter().map(Candidate::weight).sum();
-                wanted = f64::from(sampling.top_p) * total;
+                wanted = share * sum(&self.candidates);
             }
         } else if nucleus {
             find_sums(row, &self.maxima, scale, &mut self.sums);
-            let total: f64 = self.sums.iter().copied().map(f64::from).sum();
-            wanted = f64::from(sampling.top_p) * total;
+            wanted = share * self.sums.iter().copied().map(f64::from).sum::<f64>();
             let mut depth = FIRST_DEPTH;
             loop {
                 self.collect(row, scale, (-depth).max(floor));
-                let held: f64 = self.candidates.iter().map(Candidate::weight).sum();
-                if held >= wanted || -depth <= floor {
+                if sum(&self.candidates) >= wanted || -depth <= floor {
                     break;
                 }
                 depth *= 2.0;
@@ -242,8 +234,16 @@ impl Drawer {
         } else {
             self.collect(row, scale, floor);
         }
-        let end = cut(&mut self.candidates, wanted, f64::from(sampling.min_p));
-        &self.candidates[..end]
+        if sampling.min_p > 0.0 {
+            // The likeliest one weighs 1 and always stays.
+            let least = f64::from(sampling.min_p);
+            self.candidates
+                .retain(|candidate| candidate.weight() >= least);
+        }
+        if nucleus && sum(&self.candidates) > wanted {
+            let last = reach(&mut self.candidates, wanted);
+            self.candidates.truncate(last + 1);
+        }
     }
 
     /// A relative logit that at least `count` candidates reach, if there are so many: as many
@@ -261,49 +261,35 @@ impl Drawer {
     }
 }
 
-/// Sorts the `count` likeliest to the front.
-fn sort_front(candidates: &mut [Candidate], count: usize) {
-    if count < candidates.len() {
-        candidates.select_nth_unstable_by(count, likelier);
-        candidates[..count].sort_unstable_by(likelier);
-    } else {
-        candidates.sort_unstable_by(likelier);
-    }
+fn sum(candidates: &[Candidate]) -> f64 {
+    candidates.iter().map(Candidate::weight).sum()
 }
 
-/// Sorts candidates as far as needed; gives how many of the likeliest are kept: until their
-/// weights sum to `wanted`, and while each weighs at least `least`.
-fn cut(candidates: &mut [Candidate], wanted: f64, least: f64) -> usize {
-    let mut sorted = 0;
-    let mut sum = 0.0;
-    let mut end = 0;
-    while end < candidates.len() {
-        if end == sorted {
-            sorted = (sorted * 8).max(FIRST_SORTED).min(candidates.len());
-            sort_front(candidates, sorted);
+/// Where the weights, summed from the likeliest candidate on, reach `point`; the last place
+/// if they never do. Puts that candidate in its place, and all likelier ones before it: a
+/// search by halves, in linear time, for nearly the whole vocabulary may be kept.
+fn reach(candidates: &mut [Candidate], point: f64) -> usize {
+    let (mut low, mut high) = (0, candidates.len());
+    let mut before = 0.0;
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        candidates[low..high].select_nth_unstable_by(middle - low, likelier);
+        let half = sum(&candidates[low..middle]);
+        if before + half >= point {
+            high = middle;
+        } else {
+            before += half;
+            low = middle;
         }
-        let share = candidates[end].weight();
-        // The likeliest one always stays.
-        if end > 0 && (sum >= wanted || share < least) {
-            break;
-        }
-        sum += share;
-        end += 1;
     }
-    end
+    low
 }
 
-fn draw_one(candidates: &[Candidate], rng: &mut impl Rng) -> Option<u32> {
-    let total: f64 = candidates.iter().map(Candidate::weight).sum();
-    let mut left = rng.random::<f64>() * total;
-    for candidate in candidates {
-        left -= candidate.weight();
-        if left < 0.0 {
-            return Some(candidate.token);
-        }
-    }
-    // Rounding may leave a crumb.
-    candidates.last().map(|last| last.token)
+/// Draws by the weights' sums from the likeliest one on.
+fn draw_one(candidates: &mut [Candidate], rng: &mut impl Rng) -> Option<u32> {
+    let point = rng.random::<f64>() * sum(candidates);
+    let drawn = reach(candidates, point);
+    candidates.get(drawn).map(|drawn| drawn.token)
 }
 
 /// Draws from the whole row by the sums of its groups.
@@ -402,12 +388,33 @@ mod tests {
             find_maxima(&row, &mut drawer.maxima);
             let best = drawer.maxima.iter().copied().fold(f32::MIN, f32::max);
             let scale = Scale { best, temperature: sampling.temperature };
-            let kept: Vec<u32> =
-                drawer.truncate(&row, &sampling, scale).iter().map(|c| c.token).collect();
+            drawer.truncate(&row, &sampling, scale);
+            drawer.candidates.sort_by(likelier);
+            let kept: Vec<u32> = drawer.candidates.iter().map(|c| c.token).collect();
             // Sums in another order may differ in the last bits: one token at the border.
             prop_assert!(kept.len().abs_diff(wanted.len()) <= 1, "{} for {}", kept.len(), wanted.len());
             let (short, long) = if kept.len() < wanted.len() { (&kept, &wanted) } else { (&wanted, &kept) };
             prop_assert_eq!(short, &long[..short.len()]);
+        }
+
+        #[test]
+        fn reaching_is_summing_from_the_likeliest_on(
+            logits in proptest::collection::vec(-9f32..0.0, 1..400), part in 0f64..1.2,
+        ) {
+            let mut candidates: Vec<Candidate> =
+                (0u32..).zip(logits).map(|(token, logit)| Candidate { token, logit }).collect();
+            let point = part * sum(&candidates);
+            let mut sorted = candidates.clone();
+            sorted.sort_by(likelier);
+            let found = reach(&mut candidates, point);
+            let slack = 1e-9 * sum(&sorted);
+            prop_assert_eq!(candidates[found].token, sorted[found].token);
+            prop_assert!(sum(&sorted[..found]) <= point + slack);
+            let is_last = found + 1 == sorted.len();
+            prop_assert!(is_last || sum(&sorted[..=found]) >= point - slack);
+            let (before, after) = (&candidates[..found], &candidates[found + 1..]);
+            prop_assert!(before.iter().all(|c| likelier(c, &candidates[found]).is_lt()));
+            prop_assert!(after.iter().all(|c| likelier(c, &candidates[found]).is_gt()));
         }
 
         /// The definition of a draw from everything: weights in the order of their tokens.
