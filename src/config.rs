@@ -102,6 +102,9 @@ pub struct ModelSettings {
     /// Folder of weights and of the ONNX Runtime library [default: a per-user cache]
     #[arg(long, env = "PARLOUR_MODELS", value_name = "DIR")]
     models: Option<PathBuf>,
+    /// Folder of LoRA adapters, one folder each [default: `adapters` in the folder of weights]
+    #[arg(long, env = "PARLOUR_ADAPTERS", value_name = "DIR")]
+    adapters: Option<PathBuf>,
     /// Hub that catalogue entries of kind `hub` are downloaded from
     #[arg(
         long,
@@ -125,7 +128,21 @@ fn precision(name: &str) -> Result<Precision, String> {
     })
 }
 
+/// The folder of adapters within that of weights.
+pub(crate) const ADAPTERS: &str = "adapters";
+
 impl ModelSettings {
+    /// The folder of adapters.
+    ///
+    /// # Errors
+    /// As [`Self::dir`]'s, when none is set.
+    pub fn adapters(&self) -> Result<PathBuf, ConfigError> {
+        match &self.adapters {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(self.dir()?.join(ADAPTERS)),
+        }
+    }
+
     /// The folder of weights.
     ///
     /// # Errors
@@ -161,6 +178,13 @@ pub struct WorkerSettings {
     /// Longest prompt plus output, tokens; the model's own limit if that is lower
     #[arg(long, env = "PARLOUR_CONTEXT", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..))]
     pub context: u32,
+    /// How long a step of the model may take because of prompts that are read beside texts
+    /// that are written: longer steps read faster, shorter ones write more evenly; milliseconds
+    #[arg(long, env = "PARLOUR_STEP_MS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub step_ms: u32,
+    /// Tokens guessed ahead while few texts are written; 0 turns guessing off. It changes no token
+    #[arg(long, env = "PARLOUR_DRAFT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=32))]
+    pub draft: u32,
     /// Threads that compute [default: the machine's cores, at most 16]
     #[arg(long, env = "PARLOUR_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
     threads: Option<u32>,

@@ -139,6 +139,7 @@ enum Process {
     Ours {
         program: PathBuf,
         models: PathBuf,
+        adapters: PathBuf,
         folder: PrivateFolder,
     },
     Theirs {
@@ -159,6 +160,7 @@ impl Process {
                 None => std::env::current_exe().map_err(LaunchError::Program)?,
             },
             models: options.models.dir()?,
+            adapters: options.models.adapters()?,
             folder: PrivateFolder::new()?,
         })
     }
@@ -229,8 +231,11 @@ impl Launcher {
     async fn one_life(&self) -> Death {
         match &self.process {
             Process::Ours {
-                program, models, ..
-            } => self.child(self.command(program, models)).await,
+                program,
+                models,
+                adapters,
+                ..
+            } => self.child(self.command(program, models, adapters)).await,
             Process::Theirs { .. } => tokio::select! {
                 biased;
                 () = self.stop.cancelled() => Death::Stopped,
@@ -280,7 +285,7 @@ impl Launcher {
         death
     }
 
-    fn command(&self, program: &Path, models: &Path) -> Command {
+    fn command(&self, program: &Path, models: &Path, adapters: &Path) -> Command {
         let settings = &self.options.settings;
         let mut command = Command::new(program);
         command
@@ -291,12 +296,17 @@ impl Launcher {
             .arg(&self.options.model)
             .arg("--models")
             .arg(models)
+            .arg("--adapters")
+            .arg(adapters)
             .arg("--hub")
             .arg(&self.options.models.hub)
             .args(["--slots", &settings.slots.to_string()])
             .args(["--shelves", &settings.shelves.to_string()])
+            .args(["--adapter-places", &settings.adapter_places.to_string()])
             .args(["--queue", &settings.queue.to_string()])
             .args(["--context", &settings.context.to_string()])
+            .args(["--step-ms", &settings.step_ms.to_string()])
+            .args(["--draft", &settings.draft.to_string()])
             .args(["--threads", &settings.threads().to_string()])
             // What the worker need not know.
             .env_remove("PARLOUR_WITNESS_KEY")

@@ -1,5 +1,7 @@
 //! `parlour model`: what is here, fetching it, importing one's own, checking.
 
+mod adapters;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,7 +10,7 @@ use std::{
 use clap::Subcommand;
 
 use crate::{
-    config::ModelSettings,
+    config::{ADAPTERS, ModelSettings},
     models::{
         self, ModelError,
         catalogue::{Catalogue, ENTRY_FILE, Kind, ModelEntry},
@@ -51,6 +53,12 @@ pub enum ModelCommand {
     },
     /// Read everything that is here again, compare checksums, load every model
     Check,
+    /// Show the LoRA adapters that are here and whether they fit a model
+    Adapters {
+        /// Name in the catalogue
+        #[arg(default_value = "smollm2-135m")]
+        model: String,
+    },
     /// Measure which precision is fastest on this machine, and use it from now on
     TuneSpeed {
         /// Name in the catalogue
@@ -72,6 +80,7 @@ pub fn run(
         ModelCommand::Pull { name } => pull(name, settings),
         ModelCommand::Import { file, name } => import_file(file, name.as_deref(), settings),
         ModelCommand::Check => check(settings, workshop),
+        ModelCommand::Adapters { model } => adapters::list(model, settings),
         ModelCommand::TuneSpeed { name } => tune_speed(name, settings, workshop),
     }
 }
@@ -142,7 +151,8 @@ fn import_file(
     let name = name.map_or_else(|| stem.to_lowercase(), str::to_owned);
     download::check_name(&name)?;
     let builtin = Catalogue::builtin();
-    if builtin.models().iter().any(|entry| entry.name == name) {
+    // What is called so stands for the folder of adapters.
+    if name == ADAPTERS || builtin.models().iter().any(|entry| entry.name == name) {
         return Err(ModelError::Taken(name));
     }
     // Everything that can be refused is refused before a byte is copied.
@@ -352,6 +362,7 @@ mod tests {
         for (file, name) in [
             (&broken, None),
             (&good, Some("smollm2-135m")),
+            (&good, Some("adapters")),
             (&good, Some("../up")),
             (&good, Some("")),
         ] {

@@ -5,7 +5,7 @@
 //! at multiples of `general.alignment`. Every length is checked against what the file
 //! still holds before anything is allocated, so a hostile file costs an error, not memory.
 
-mod blocks;
+pub mod blocks;
 mod types;
 
 pub use blocks::BlockMatrix;
@@ -75,6 +75,14 @@ pub struct Matrix {
     pub columns: usize,
     /// `rows × columns` numbers, row after row.
     pub data: Vec<f32>,
+}
+
+/// A tensor as the file holds it.
+struct Raw {
+    kind: TensorType,
+    rows: usize,
+    columns: usize,
+    bytes: Vec<u8>,
 }
 
 /// An open GGUF file.
@@ -273,6 +281,21 @@ impl<R: Read + Seek> Gguf<R> {
     /// When it is missing, of a type that is not read, has more than two dimensions
     /// or lies outside the file.
     pub fn matrix(&mut self, name: &str) -> Result<Matrix, GgufError> {
+        let raw = self.raw(name)?;
+        let (_, unit_bytes) = raw.kind.unit();
+        let mut data = Vec::with_capacity(raw.rows * raw.columns);
+        for block in raw.bytes.chunks_exact(unit_bytes) {
+            types::dequantise(raw.kind, block, &mut data);
+        }
+        Ok(Matrix {
+            rows: raw.rows,
+            columns: raw.columns,
+            data,
+        })
+    }
+
+    /// A tensor's bytes, as many as its type and size call for.
+    fn raw(&mut self, name: &str) -> Result<Raw, GgufError> {
         let kind = self.tensor_type(name)?;
         let info = self.info(name)?;
         let malformed = |problem: &str| GgufError::Malformed(format!("tensor {name} {problem}"));
@@ -298,16 +321,13 @@ impl<R: Read + Seek> Gguf<R> {
         // It fits: the file holds that many bytes.
         let (rows, columns, bytes) = (rows as usize, columns as usize, bytes as usize);
         self.reader.seek(SeekFrom::Start(start))?;
-        let mut raw = vec![0; bytes];
-        self.reader.read_exact(&mut raw)?;
-        let mut data = Vec::with_capacity(rows * columns);
-        for block in raw.chunks_exact(unit_bytes) {
-            types::dequantise(kind, block, &mut data);
-        }
-        Ok(Matrix {
+        let mut bytes = vec![0; bytes];
+        self.reader.read_exact(&mut bytes)?;
+        Ok(Raw {
+            kind,
             rows,
             columns,
-            data,
+            bytes,
         })
     }
 

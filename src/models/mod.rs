@@ -4,19 +4,22 @@ pub mod catalogue;
 pub mod cli;
 pub mod download;
 pub mod gguf;
+pub mod hub_export;
 pub mod import;
 pub(crate) mod lock;
 pub mod peft;
 mod prepare;
+pub(crate) mod specials;
 pub mod speed;
 pub(crate) mod template;
 pub(crate) mod tokenizer;
+pub(crate) mod tokenizer_json;
 
 pub use self::prepare::{Fetched, Prepared, fetch};
 
 use std::path::{Path, PathBuf};
 
-use self::{download::ByHand, gguf::GgufError};
+use self::{download::ByHand, gguf::GgufError, hub_export::ExportError};
 use crate::config::ConfigError;
 
 /// Why a model cannot be used.
@@ -35,13 +38,15 @@ pub enum ModelError {
     Gguf(#[from] GgufError),
     #[error("this model cannot be imported: it has {0}")]
     Unsupported(String),
+    #[error("{}: {error}", path.display())]
+    Export { path: PathBuf, error: ExportError },
     #[error("the model's chat template refuses: {0}")]
     Template(String),
     #[error("no model is called {name:?}; known are {known}")]
     UnknownModel { name: String, known: String },
     #[error("{0:?} is no name for a model: letters, digits, `-`, `_` and `.` make one")]
     Name(String),
-    #[error("{0:?} is the name of a built-in model: choose another")]
+    #[error("{0:?} is taken by the house itself: choose another name")]
     Taken(String),
     #[error("{0} of the installed files or models cannot be used")]
     Damaged(usize),

@@ -28,6 +28,12 @@ pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 /// Highest rank that is read: it bounds what one adapter may take of memory.
 pub const MAX_RANK: usize = 128;
 
+/// Whether an adapter may be called so: one plain path component in lower case.
+pub fn is_name(name: &str) -> bool {
+    let plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.');
+    (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
+}
+
 /// Why an adapter cannot be used. Says nothing of where it lies.
 #[derive(Debug, thiserror::Error)]
 pub enum PeftError {
@@ -85,8 +91,8 @@ impl Adapter {
     /// Whether it can be added to a model of this shape.
     ///
     /// # Errors
-    /// Names the first part that does not fit, or holds a number that is not finite.
-    pub fn check(&self, shape: &AdapterShape) -> Result<(), PeftError> {
+    /// Names the first part that does not fit.
+    pub fn fits(&self, shape: &AdapterShape) -> Result<(), PeftError> {
         let mut seen = vec![[false; Target::ALL.len()]; shape.layers];
         for part in &self.parts {
             let Size { inputs, outputs } = shape.size(part.target);
@@ -104,9 +110,21 @@ impl Adapter {
             if std::mem::replace(&mut seen[part.layer][part.target as usize], true) {
                 return Err(PeftError::Shape(format!("{module} occurs twice")));
             }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::fits`], and whether every number is finite.
+    ///
+    /// # Errors
+    /// Names the first part that is wrong.
+    pub fn check(&self, shape: &AdapterShape) -> Result<(), PeftError> {
+        self.fits(shape)?;
+        for part in &self.parts {
             if !part.down.iter().chain(&part.up).all(|x| x.is_finite()) {
                 return Err(PeftError::Shape(format!(
-                    "{module} holds numbers that are not finite"
+                    "{} holds numbers that are not finite",
+                    part.module()
                 )));
             }
         }

@@ -4,16 +4,17 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use super::{
     admission::fits,
+    checks::{check_logprobs, check_sampling},
     constraint::Grammars,
     engine::{EngineInfo, Vocabulary},
     scoring::Scoring,
+    window::{self, Window},
     writing::Writing,
 };
-use crate::wire::worker::{Generate, Prompt, Refusal, Sampling, Score, Weigh};
-
-/// Stop strings of one request, and bytes of one of them.
-const MAX_STOPS: usize = 64;
-const MAX_STOP_BYTES: usize = 1024;
+use crate::{
+    models::peft::Adapter,
+    wire::worker::{Generate, Overflow, Prompt, Refusal, Score, Terms, Weigh},
+};
 
 /// What a request wants of the logits.
 #[derive(Debug)]
@@ -34,13 +35,24 @@ pub(crate) struct Job {
     /// First position whose logits matter.
     pub(crate) start: usize,
     pub(crate) work: Work,
+    /// On whose account it waits; empty for the connection's own.
+    pub(crate) room: String,
+    /// Who speaks; none is the model as it is.
+    pub(crate) adapter: Option<Arc<Adapter>>,
+    /// Messages of the chat that were left out.
+    pub(crate) dropped: u32,
 }
 
 impl Job {
-    /// The beginning of the prompt whose keys and values other requests may share. What
-    /// lies behind it has to be computed for its logits.
-    pub(crate) fn lendable(&self) -> &[u32] {
+    /// The beginning of the prompt that may be borrowed from somebody who computed the same.
+    /// What lies behind it has to be computed for its logits.
+    pub(crate) fn borrowable(&self) -> &[u32] {
         &self.tokens[..self.start.min(self.tokens.len())]
+    }
+
+    /// Id of the adapter that speaks.
+    pub(crate) fn adapter_id(&self) -> Option<u64> {
+        self.adapter.as_ref().map(|adapter| adapter.id)
     }
 }
 
@@ -48,6 +60,7 @@ impl Job {
 pub(crate) struct Preparer {
     model: String,
     context: usize,
+    adapter_places: usize,
     vocabulary: Arc<dyn Vocabulary>,
     grammars: Grammars,
 }
@@ -81,6 +94,7 @@ impl Preparer {
         Self {
             model: model.to_owned(),
             context: info.context,
+            adapter_places: info.adapter_places,
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
         }
@@ -93,8 +107,11 @@ impl Preparer {
 
     pub(crate) fn generate(&self, request: &Generate) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
-        check_sampling(&request.sampling)?;
-        let tokens = self.encode(&request.prompt)?;
+        check_sampling(&request.sampling, self.vocabulary.size()).map_err(malformed)?;
+        check_logprobs(request.logprobs).map_err(malformed)?;
+        let adapter = self.adapter(&request.terms)?;
+        let reserve = (request.sampling.max_tokens as usize).min(self.context / 4);
+        let Window { tokens, dropped } = self.encode(&request.prompt, &request.terms, reserve)?;
         fits(tokens.len(), 1, self.context)?;
         let mask = request
             .constraint
@@ -106,6 +123,7 @@ impl Preparer {
         let writing = Writing::new(
             &request.sampling,
             mask,
+            request.logprobs,
             &tokens,
             room,
             self.vocabulary.clone(),
@@ -114,6 +132,9 @@ impl Preparer {
             start: tokens.len() - 1,
             tokens,
             work: Work::Generate(Box::new(writing)),
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -143,23 +164,34 @@ impl Preparer {
             }
             options.push(first);
         }
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, shared + 1)?;
         tokens.extend(spelt.iter().take(1).flat_map(|spelt| &spelt[..shared]));
         fits(tokens.len(), 1, self.context)?;
         Ok(Job {
             start: tokens.len() - 1,
             tokens,
             work: Work::Weigh { options },
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
     pub(crate) fn score(&self, request: &Score) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
         let text = self.vocabulary.encode_text(&request.text);
         let (_, fed) = text
             .split_last()
             .ok_or_else(|| malformed("the text is empty"))?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, text.len())?;
         fits(tokens.len(), text.len(), self.context)?;
         let start = tokens.len() - 1;
         // Nothing is asked about what follows the last token.
@@ -168,6 +200,9 @@ impl Preparer {
             tokens,
             start,
             work: Work::Score(Scoring::new(text)),
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -181,56 +216,46 @@ impl Preparer {
         }
     }
 
-    fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, Refusal> {
-        let tokens = match prompt {
-            Prompt::Chat { messages, prefill } => self
+    /// The adapter that a request asks for.
+    fn adapter(&self, terms: &Terms) -> Result<Option<Arc<Adapter>>, Refusal> {
+        let Some(adapter) = terms.adapter.clone() else {
+            return Ok(None);
+        };
+        if self.adapter_places == 0 {
+            let problem = "this model's engine takes no adapters".into();
+            return Err(Refusal::BadAdapter { adapter, problem });
+        }
+        Err(Refusal::UnknownAdapter { adapter })
+    }
+
+    /// Tokens of a prompt. A chat that leaves fewer than `reserve` tokens of the context is
+    /// cut where its terms allow that.
+    fn encode(&self, prompt: &Prompt, terms: &Terms, reserve: usize) -> Result<Window, Refusal> {
+        let window = match (prompt, terms.overflow) {
+            (Prompt::Chat { messages, prefill }, Overflow::Slide) => window::slide(
+                messages,
+                self.context.saturating_sub(reserve),
+                |text| self.vocabulary.encode_text(text).len(),
+                |messages| self.vocabulary.encode_chat(messages, prefill),
+            ),
+            (Prompt::Chat { messages, prefill }, Overflow::Refuse) => self
                 .vocabulary
                 .encode_chat(messages, prefill)
-                .map_err(|error| malformed(error.to_string()))?,
-            Prompt::Text(text) => self.vocabulary.encode_text(text),
-        };
-        if tokens.is_empty() {
+                .map(Window::whole),
+            (Prompt::Text(text), _) => {
+                let begin = self.vocabulary.begin();
+                let text = self.vocabulary.encode_text(text);
+                Ok(Window::whole(begin.into_iter().chain(text).collect()))
+            }
+        }
+        .map_err(|error| malformed(error.to_string()))?;
+        if window.tokens.is_empty() {
             return Err(malformed("the prompt is empty"));
         }
-        Ok(tokens)
+        Ok(window)
     }
 }
 
-fn check_sampling(sampling: &Sampling) -> Result<(), Refusal> {
-    let wrong = |name: &str, value: f32| Err(malformed(format!("{name} cannot be {value}")));
-    if !(sampling.temperature.is_finite() && sampling.temperature >= 0.0) {
-        return wrong("temperature", sampling.temperature);
-    }
-    if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
-        return wrong("top_p", sampling.top_p);
-    }
-    if !(0.0..=1.0).contains(&sampling.min_p) {
-        return wrong("min_p", sampling.min_p);
-    }
-    if !(sampling.repetition_penalty.is_finite() && sampling.repetition_penalty > 0.0) {
-        return wrong("repetition_penalty", sampling.repetition_penalty);
-    }
-    if !sampling.frequency_penalty.is_finite() {
-        return wrong("frequency_penalty", sampling.frequency_penalty);
-    }
-    if !sampling.presence_penalty.is_finite() {
-        return wrong("presence_penalty", sampling.presence_penalty);
-    }
-    if sampling.max_tokens == 0 {
-        return Err(malformed("max_tokens is 0"));
-    }
-    if sampling.stop.len() > MAX_STOPS {
-        return Err(malformed(format!("more than {MAX_STOPS} stop strings")));
-    }
-    if let Some(stop) = sampling
-        .stop
-        .iter()
-        .find(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
-    {
-        return Err(malformed(format!(
-            "a stop string of {} bytes; 1 to {MAX_STOP_BYTES} are possible",
-            stop.len()
-        )));
-    }
-    Ok(())
+fn count(messages: usize) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
 }

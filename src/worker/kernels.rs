@@ -6,10 +6,14 @@
 //! however the work is split. So every sum has one order, fixed by its own length.
 
 pub(crate) mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub(crate) mod kv;
 mod lanes;
 pub(crate) mod linear;
 pub(crate) mod lora;
+mod portable;
+mod quantise;
 pub(crate) mod rotary;
 pub(crate) mod rows;
 

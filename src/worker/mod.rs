@@ -4,10 +4,16 @@
 //! tokens (`job`), wait (`admission`), share the engine's slots (`batch`) and leave as text
 //! (`writing`). Everything but `server` and the engines is pure.
 
+mod adapters;
 mod admission;
+mod bank;
+mod banned;
 mod batch;
+mod checks;
 mod constraint;
 pub mod deterministic;
+mod draft;
+mod dry;
 pub mod engine;
 mod engine_thread;
 mod job;
@@ -15,7 +21,11 @@ mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;
+mod logprobs;
+pub mod onnx_hub;
 pub mod onnx_text;
+mod pace;
+mod phrases;
 mod row;
 mod runtime;
 mod sampler;
@@ -24,6 +34,7 @@ mod server;
 mod softmax;
 mod text;
 mod tune;
+mod window;
 mod writing;
 
 use std::path::PathBuf;

@@ -11,6 +11,8 @@
 //! prefilled.
 
 mod bind;
+#[cfg(test)]
+mod families;
 mod grouped;
 mod kv;
 mod operators;
@@ -29,10 +31,10 @@ use super::{
 use crate::{
     config::ModelSettings,
     models::{
-        self, ModelError, Prepared,
+        self, Fetched, ModelError, Prepared,
         gguf::Gguf,
-        import::{Attention, DecoderShape, Form, Precision},
-        peft::Adapter,
+        import::{Attention, DecoderShape, Form, Precision, rope_factors},
+        peft::{Adapter, AdapterShape},
         tokenizer::ChatTokenizer,
     },
 };
@@ -81,6 +83,17 @@ pub struct Capacity {
     pub threads: usize,
 }
 
+/// A model's tokens, without its engine.
+///
+/// # Errors
+/// When the GGUF file cannot be read or has a tokenizer that is not reproduced here.
+pub fn vocabulary(files: &Fetched) -> Result<Arc<dyn Vocabulary>, ModelError> {
+    let path = &files.weights.path;
+    let gguf = Gguf::open(path).map_err(|error| ModelError::gguf(path, error))?;
+    let tokenizer = ChatTokenizer::of(&gguf, files.chat_template.as_deref())?;
+    Ok(Arc::new(GgufVocabulary(tokenizer)))
+}
+
 /// Where an engine's parts lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
@@ -116,6 +129,7 @@ enum Graph {
 /// A text model on ONNX Runtime.
 pub struct OnnxText {
     info: EngineInfo,
+    adapter_shape: AdapterShape,
     graph: Graph,
     vocabulary: Arc<GgufVocabulary>,
 }
@@ -126,7 +140,7 @@ impl OnnxText {
     /// # Errors
     /// When a part cannot be loaded.
     pub fn load(parts: Parts<'_>, capacity: Capacity) -> Result<Self, EngineError> {
-        let gguf = Gguf::open(parts.gguf).map_err(failed)?;
+        let mut gguf = Gguf::open(parts.gguf).map_err(failed)?;
         let shape = DecoderShape::of(&gguf).map_err(failed)?;
         let vocabulary = ChatTokenizer::of(&gguf, parts.chat_template).map_err(failed)?;
         let capacity = Capacity {
@@ -140,7 +154,9 @@ impl OnnxText {
         } = parts.form;
         let (graph, adapter_places) = match attention {
             Attention::Ragged => {
-                let graph = Ragged::open(parts.runtime, parts.graph, &shape, capacity)?;
+                let factors = rope_factors(&mut gguf, &shape).map_err(failed)?;
+                let factors = factors.as_deref();
+                let graph = Ragged::open(parts.runtime, parts.graph, &shape, factors, capacity)?;
                 (Graph::Ragged(graph), capacity.adapters)
             }
             Attention::Grouped => {
@@ -157,8 +173,10 @@ impl OnnxText {
                 // The runtime multiplies a single row of floats in another order than several.
                 uniform: attention == Attention::Ragged && precision != Precision::Fp32,
                 contiguous: attention == Attention::Grouped,
+                lends: true,
                 adapter_places,
             },
+            adapter_shape: AdapterShape::from(&shape),
             graph,
             vocabulary: Arc::new(GgufVocabulary(vocabulary)),
         })
@@ -223,6 +241,10 @@ impl Engine for OnnxText {
             }
         }
         Ok(())
+    }
+
+    fn adapter_shape(&self) -> Option<&AdapterShape> {
+        (self.info.adapter_places > 0).then_some(&self.adapter_shape)
     }
 
     fn load_adapter(&mut self, place: usize, adapter: &Adapter) -> Result<(), EngineError> {

@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
 };
 
 use ort::{
@@ -14,6 +14,10 @@ use ort::{
 };
 
 use super::engine::EngineError;
+
+/// The runtime looks whether a domain of operators is known and then adds it, without a lock
+/// of its own: two sessions that open at once would both add it.
+static OPENING: Mutex<()> = Mutex::new(());
 
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
@@ -71,6 +75,7 @@ pub(super) fn session(
         .map_err(|error| failed(&error))?
         .with_config_entry("session.force_spinning_stop", "1")
         .map_err(|error| failed(&error))?;
+    let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(operators) = operators().map_err(|error| failed(&error))? {
         builder = builder
             .with_operators(operators)

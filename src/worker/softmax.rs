@@ -12,7 +12,7 @@ const LANES: usize = 16;
 
 /// Logits whose weights are summed in single precision before the sum joins the others in
 /// double precision.
-pub(crate) const BLOCK: usize = 512;
+const BLOCK: usize = 512;
 
 /// An infinite logit would make differences meaningless.
 const HIGHEST: f32 = 1e30;
@@ -72,9 +72,9 @@ pub(crate) fn exp(x: f32) -> f32 {
 /// Compiles a pass twice, for any processor and for AVX2, and takes the faster one at run
 /// time. Both do the same operations in the same order: no fused multiply-add.
 macro_rules! pass {
-    ($(#[$doc:meta])* $name:ident, $body:ident, ($($argument:ident: $kind:ty),*) -> $result:ty) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident, $body:ident, ($($argument:ident: $kind:ty),*) -> $result:ty) => {
         $(#[$doc])*
-        pub(crate) fn $name($($argument: $kind),*) -> $result {
+        $vis fn $name($($argument: $kind),*) -> $result {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2")]
@@ -108,7 +108,7 @@ fn each_group(row: &[f32], mut add: impl FnMut(&[f32; LANES])) {
 }
 
 #[inline(always)]
-pub(crate) fn greatest(row: &[f32]) -> f32 {
+fn greatest(row: &[f32]) -> f32 {
     let mut best = [f32::NEG_INFINITY; LANES];
     each_group(row, |group| {
         for (best, &logit) in best.iter_mut().zip(group) {
@@ -133,7 +133,20 @@ fn count_above(row: &[f32], border: f32) -> u32 {
 
 pass! {
     /// How many logits are strictly greater than `border`.
-    above, count_above, (row: &[f32], border: f32) -> u32
+    pub(crate) above, count_above, (row: &[f32], border: f32) -> u32
+}
+
+/// The first logit that is strictly greater than `border`.
+pub(crate) fn find_above(row: &[f32], border: f32) -> Option<usize> {
+    /// Looked at together before any one of them is looked at alone.
+    const STRIDE: usize = 256;
+    let strides = row.chunks(STRIDE).enumerate();
+    strides
+        .filter(|(_, stride)| above(stride, border) > 0)
+        .find_map(|(at, stride)| {
+            let within = stride.iter().position(|&logit| logit > border)?;
+            Some(at * STRIDE + within)
+        })
 }
 
 /// What a row of logits says about any next token.
@@ -224,7 +237,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    pub(crate) fn logits() -> impl Strategy<Value = Vec<f32>> {
+    fn logits() -> impl Strategy<Value = Vec<f32>> {
         let logit = prop_oneof![
             8 => -20f32..20.0,
             1 => Just(f32::NAN),

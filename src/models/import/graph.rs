@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{
-    Attention, Form,
+    Attention, Element, Form, family,
     house::{self, Site, attribute},
     linear::{Embedding, Linear},
     onnx::{GraphProto, data_type},
-    shape::DecoderShape,
+    shape::{DecoderShape, rope_factors},
     weight::{Part, Weight, matrix},
     writer::{Attribute, Dimension, GraphWriter, MICROSOFT},
 };
@@ -60,7 +60,7 @@ pub(super) fn build<R: Read + Seek>(
     folder: &Path,
     weights_name: &str,
 ) -> Result<GraphProto, ModelError> {
-    let mut graph = GraphWriter::create(folder, weights_name)?;
+    let mut graph = GraphWriter::create(folder, weights_name, form.precision.element())?;
     let linear = Linear {
         precision: form.precision,
         adapted: form.attention == Attention::Ragged,
@@ -68,26 +68,24 @@ pub(super) fn build<R: Read + Seek>(
     linear.constants(&mut graph);
     inputs(&mut graph, shape, form.attention);
     if form.attention == Attention::Grouped {
-        rotary_tables(&mut graph, shape);
+        family::rotary_tables(gguf, &mut graph, shape)?;
     }
 
+    // The engine reads them itself: what it would refuse is refused now.
+    rope_factors(gguf, shape)?;
     let tokens = Part::whole("token_embd.weight", shape.vocabulary);
     let embedding = Weight::read(gguf, form.precision, &[tokens], shape.width)?;
     let embedded = "embedded";
     let stored = Embedding::store(&mut graph, &embedding, form.precision)?;
-    stored.gather(&mut graph, names::INPUT_IDS, embedded);
+    if shape.embedding_scale == 1.0 {
+        stored.gather(&mut graph, names::INPUT_IDS, embedded);
+    } else {
+        stored.gather(&mut graph, names::INPUT_IDS, "unscaled");
+        family::scaled(&mut graph, "unscaled", shape.embedding_scale, embedded);
+    }
 
-    let norm = norm_weight(gguf, &mut graph, shape, "blk.0.attn_norm.weight")?;
-    graph.node(
-        "",
-        "SimplifiedLayerNormalization",
-        &[embedded, &norm],
-        &["l0.normed"],
-        &[
-            ("axis", Attribute::Int(-1)),
-            ("epsilon", Attribute::Float(shape.norm_epsilon)),
-        ],
-    );
+    let first = ("blk.0.attn_norm.weight", shape.width);
+    family::rms_norm(gguf, &mut graph, shape, first, [embedded, "l0.normed"])?;
     let mut hidden = embedded.to_owned();
     for layer in 0..shape.layers {
         let block = Block {
@@ -113,8 +111,11 @@ pub(super) fn build<R: Read + Seek>(
         }
     };
     graph.node("", "Gather", &[&flat, names::LOGIT_IDX], &["asked"], &[]);
+    // Whoever samples reads 32-bit floats.
+    let short = form.precision.element() != Element::Fp32;
+    let logits = if short { "logits.short" } else { names::LOGITS };
     if shape.tied && stored.multiplies() {
-        stored.multiply(&mut graph, "asked", names::LOGITS);
+        stored.multiply(&mut graph, "asked", logits);
     } else {
         let weight = if shape.tied {
             embedding
@@ -123,7 +124,11 @@ pub(super) fn build<R: Read + Seek>(
             Weight::read(gguf, form.precision, &[output], shape.width)?
         };
         let asked = linear.prepare(&mut graph, "asked");
-        linear.layer(&mut graph, "output", &asked, &weight, names::LOGITS)?;
+        linear.layer(&mut graph, "output", &asked, &weight, logits)?;
+    }
+    if short {
+        let to = [("to", Attribute::Int(data_type::FLOAT.into()))];
+        graph.node("", "Cast", &[logits], &[names::LOGITS], &to);
     }
     let dims = [
         Dimension::Named("asked"),
@@ -133,7 +138,7 @@ pub(super) fn build<R: Read + Seek>(
     if form.attention == Attention::Grouped {
         for layer in 0..shape.layers {
             for name in [names::present_key(layer), names::present_value(layer)] {
-                graph.output(&name, data_type::FLOAT, &kv_dims(shape));
+                graph.output(&name, graph.float_type(), &kv_dims(shape));
             }
         }
     }
@@ -151,7 +156,7 @@ fn inputs(graph: &mut GraphWriter, shape: &DecoderShape, attention: Attention) {
             graph.input(names::TOTAL_SEQUENCE_LENGTH, data_type::INT32, &[Fixed(1)]);
             for layer in 0..shape.layers {
                 for name in [names::past_key(layer), names::past_value(layer)] {
-                    graph.input(&name, data_type::FLOAT, &kv_dims(shape));
+                    graph.input(&name, graph.float_type(), &kv_dims(shape));
                 }
             }
         }
@@ -166,24 +171,6 @@ fn kv_dims(shape: &DecoderShape) -> [Dimension; 4] {
         Dimension::Named("capacity"),
         Dimension::Fixed(shape.head_dim),
     ]
-}
-
-/// Cosines and sines of `position · base^(-2i/head)` (Su et al., "RoFormer", 2021).
-fn rotary_tables(graph: &mut GraphWriter, shape: &DecoderShape) {
-    let half = shape.head_dim / 2;
-    let angle = |position: usize, pair: usize| {
-        let exponent = -2.0 * pair as f64 / shape.head_dim as f64;
-        position as f64 * f64::from(shape.rope_base).powf(exponent)
-    };
-    let mut table = |name: &str, function: fn(f64) -> f64| {
-        let values: Vec<f32> = (0..shape.context)
-            .flat_map(|position| (0..half).map(move |pair| (position, pair)))
-            .map(|(position, pair)| function(angle(position, pair)) as f32)
-            .collect();
-        graph.inline_floats(name, &[shape.context, half], &values);
-    };
-    table("cosines", f64::cos);
-    table("sines", f64::sin);
 }
 
 /// One decoder block.
@@ -213,6 +200,7 @@ impl Block<'_> {
     ) -> Result<String, ModelError> {
         let shape = self.shape;
         let projected = self.attend(gguf, graph)?;
+        let projected = self.post_norm(gguf, graph, "post_attention_norm", projected)?;
         let norm = norm_weight(gguf, graph, shape, &self.tensor("ffn_norm"))?;
         let (middle, ffn_normed) = (self.name("middle"), self.name("ffn_normed"));
         add_and_norm(
@@ -222,6 +210,7 @@ impl Block<'_> {
             [&ffn_normed, &middle],
         );
         let down = self.feed_forward(gguf, graph, &ffn_normed)?;
+        let down = self.post_norm(gguf, graph, "post_ffw_norm", down)?;
         let next_norm = match self.layer + 1 {
             next if next == shape.layers => "output_norm.weight".to_owned(),
             next => format!("blk.{next}.attn_norm.weight"),
@@ -248,8 +237,8 @@ impl Block<'_> {
         let (q_rows, kv_rows) = (heads * head_dim, kv_heads * head_dim);
         let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(|name| self.tensor(name));
         let parts = [
-            Part::half_split(&q, q_rows, head_dim),
-            Part::half_split(&k, kv_rows, head_dim),
+            family::rotated(self.shape, &q, q_rows),
+            family::rotated(self.shape, &k, kv_rows),
             Part::whole(&v, kv_rows),
         ];
         let weight = Weight::read(gguf, self.linear.precision, &parts, width)?;
@@ -257,14 +246,31 @@ impl Block<'_> {
             (self.name("normed"), self.name("qkv"), self.name("attended"));
         let prepared = self.linear.prepare(graph, &normed);
         let site = (self.layer, Site::QueryKeyValue);
-        self.linear
-            .adapted_layer(graph, site, &prepared, &weight, &qkv)?;
-        match self.attention {
-            Attention::Ragged => {
-                let layer = [(attribute::LAYER, Attribute::Int(self.layer as i64))];
-                graph.node(house::DOMAIN, house::ATTEND, &[&qkv], &[&attended], &layer);
+        if self.shape.qkv_bias {
+            let unbiased = self.name("qkv.unbiased");
+            self.linear
+                .adapted_layer(graph, site, &prepared, &weight, &unbiased)?;
+            family::biased(gguf, graph, self.shape, self.layer, [&unbiased, &qkv])?;
+        } else {
+            self.linear
+                .adapted_layer(graph, site, &prepared, &weight, &qkv)?;
+        }
+        let heads = match self.shape.qk_norm {
+            false => None,
+            true => {
+                let of = (self.shape, self.attention);
+                Some(family::normed_heads(gguf, graph, of, self.layer, &qkv)?)
             }
-            Attention::Grouped => self.group_query_attention(graph, &qkv, &attended),
+        };
+        let heads = heads
+            .as_ref()
+            .map(|heads| heads.each_ref().map(String::as_str));
+        match self.attention {
+            Attention::Ragged => self.ragged_attention(graph, &qkv, heads, &attended),
+            Attention::Grouped => {
+                let heads = heads.unwrap_or([&qkv, "", ""]);
+                self.group_query_attention(graph, heads, &attended);
+            }
         }
         let projected = self.name("projected");
         let output = self.tensor("attn_output");
@@ -277,34 +283,82 @@ impl Block<'_> {
         Ok(projected)
     }
 
-    fn group_query_attention(&self, graph: &mut GraphWriter, qkv: &str, attended: &str) {
+    fn ragged_attention(
+        &self,
+        graph: &mut GraphWriter,
+        qkv: &str,
+        heads: Option<[&str; 3]>,
+        attended: &str,
+    ) {
+        let joined = format!("{qkv}.joined");
+        let input = match heads {
+            None => qkv,
+            Some(heads) => {
+                let axis = [("axis", Attribute::Int(-1))];
+                graph.node("", "Concat", &heads, &[&joined], &axis);
+                &joined
+            }
+        };
+        let layer = [(attribute::LAYER, Attribute::Int(self.layer as i64))];
+        graph.node(house::DOMAIN, house::ATTEND, &[input], &[attended], &layer);
+    }
+
+    fn group_query_attention(
+        &self,
+        graph: &mut GraphWriter,
+        [query, key, value]: [&str; 3],
+        attended: &str,
+    ) {
         let layer = self.layer;
+        let mut attributes = vec![
+            ("num_heads", Attribute::Int(self.shape.heads as i64)),
+            ("kv_num_heads", Attribute::Int(self.shape.kv_heads as i64)),
+            ("do_rotary", Attribute::Int(1)),
+            ("rotary_interleaved", Attribute::Int(0)),
+            ("scale", Attribute::Float(self.shape.attention_scale)),
+        ];
+        if let Some(window) = self.shape.window(layer) {
+            attributes.push(("local_window_size", Attribute::Int(window as i64)));
+        }
+        let [cosines, sines] = family::rotary_names(self.shape, layer);
         graph.node(
             MICROSOFT,
             "GroupQueryAttention",
             &[
-                qkv,
-                "",
-                "",
+                query,
+                key,
+                value,
                 &names::past_key(layer),
                 &names::past_value(layer),
                 names::SEQLENS_K,
                 names::TOTAL_SEQUENCE_LENGTH,
-                "cosines",
-                "sines",
+                cosines,
+                sines,
             ],
             &[
                 attended,
                 &names::present_key(layer),
                 &names::present_value(layer),
             ],
-            &[
-                ("num_heads", Attribute::Int(self.shape.heads as i64)),
-                ("kv_num_heads", Attribute::Int(self.shape.kv_heads as i64)),
-                ("do_rotary", Attribute::Int(1)),
-                ("rotary_interleaved", Attribute::Int(0)),
-            ],
+            &attributes,
         );
+    }
+
+    /// Norms what a layer gives, in the families that do.
+    fn post_norm<R: Read + Seek>(
+        &self,
+        gguf: &mut Gguf<R>,
+        graph: &mut GraphWriter,
+        norm: &str,
+        input: String,
+    ) -> Result<String, ModelError> {
+        if !self.shape.post_norms {
+            return Ok(input);
+        }
+        let (weight, output) = (self.tensor(norm), self.name(norm));
+        let weight = (weight.as_str(), self.shape.width);
+        family::rms_norm(gguf, graph, self.shape, weight, [&input, &output])?;
+        Ok(output)
     }
 
     /// The gated feed-forward layers; gives the name of the result.
@@ -327,8 +381,13 @@ impl Block<'_> {
         let weight = Weight::read(gguf, precision, &[Part::whole(&down, width)], inner)?;
         let out = self.name("down");
         let site = (self.layer, Site::Down);
-        self.linear
-            .gated_layer(graph, site, &gate_up, &weight, &out)?;
+        self.linear.gated_layer(
+            graph,
+            site,
+            (&gate_up, self.shape.activation),
+            &weight,
+            &out,
+        )?;
         Ok(out)
     }
 }

@@ -1,6 +1,7 @@
 //! The operators of a graph that the house computes itself (`worker/onnx_text/operators`):
 //! their names, and those of their attributes.
 
+use super::Activation;
 use crate::models::peft::Target;
 
 /// The domain they stand in.
@@ -19,11 +20,11 @@ pub const QUANTIZE: &str = "QuantizeRows";
 /// Sums of products of bytes to numbers, by the scales of rows and columns.
 pub const RESCALE: &str = "Rescale";
 
-/// Attributes of the operators, all integers.
+/// Attributes of the operators, integers but for the layout.
 pub mod attribute {
     pub const INPUTS: &str = "inputs";
     pub const OUTPUTS: &str = "outputs";
-    /// How the weights are packed.
+    /// How the weights are packed: the name of a [`super::super::packed::Layout`].
     pub const LAYOUT: &str = "layout";
     /// The decoder block, from 0; absent where no adapter can speak.
     pub const LAYER: &str = "layer";
@@ -31,6 +32,23 @@ pub mod attribute {
     pub const SITE: &str = "site";
     /// Not 0: the input is a gate and what it lets through, side by side.
     pub const GATED: &str = "gated";
+    /// What the gate goes through: [`super::activation_code`].
+    pub const ACTIVATION: &str = "activation";
+}
+
+/// How a graph names an activation.
+pub fn activation_code(activation: Activation) -> i64 {
+    match activation {
+        Activation::Silu => 0,
+        Activation::GeluTanh => 1,
+    }
+}
+
+/// What [`activation_code`] gave.
+pub fn activation_from_code(code: i64) -> Option<Activation> {
+    [Activation::Silu, Activation::GeluTanh]
+        .into_iter()
+        .find(|activation| activation_code(*activation) == code)
 }
 
 /// The four linear layers of a block as the graph computes them.

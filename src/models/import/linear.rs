@@ -1,12 +1,12 @@
 //! A linear layer in each precision.
 
 use super::{
-    Precision,
+    Activation, Precision,
     house::{self, Site, attribute},
     onnx::data_type,
     packed::{self, Layout},
     weight::Weight,
-    writer::{Attribute, GraphWriter, MICROSOFT, Stored, float_bytes},
+    writer::{Attribute, GraphWriter, MICROSOFT, Stored},
 };
 use crate::models::{ModelError, gguf::Matrix};
 
@@ -88,12 +88,13 @@ impl Linear {
         Ok(())
     }
 
-    /// [`Self::adapted_layer`] of `silu(gate) · up`, which stand side by side in `gate_up`.
+    /// [`Self::adapted_layer`] of `activation(gate) · up`, which stand side by side in
+    /// `gate_up`.
     pub(super) fn gated_layer(
         self,
         graph: &mut GraphWriter,
         site: (usize, Site),
-        gate_up: &str,
+        (gate_up, activation): (&str, Activation),
         weight: &Weight,
         output: &str,
     ) -> Result<(), ModelError> {
@@ -102,6 +103,8 @@ impl Linear {
             let packed = PackedWeight::store(graph, &name, weight)?;
             let mut attributes = site_attributes(site).to_vec();
             attributes.push((attribute::GATED, Attribute::Int(1)));
+            let code = house::activation_code(activation);
+            attributes.push((attribute::ACTIVATION, Attribute::Int(code)));
             packed.multiply(graph, gate_up, output, &attributes);
             return Ok(());
         }
@@ -118,9 +121,12 @@ impl Linear {
                 ("num_outputs", Attribute::Int(2)),
             ],
         );
-        // x · sigmoid(1 · x) is SiLU.
-        let alpha = [("alpha", Attribute::Float(1.0))];
-        graph.node(MICROSOFT, "QuickGelu", &[&gate], &[&activated], &alpha);
+        let (operator, alpha) = match activation {
+            // x · sigmoid(1 · x) is SiLU.
+            Activation::Silu => ("QuickGelu", &[("alpha", Attribute::Float(1.0))][..]),
+            Activation::GeluTanh => ("FastGelu", &[][..]),
+        };
+        graph.node(MICROSOFT, operator, &[&gate], &[&activated], alpha);
         graph.node("", "Mul", &[&activated, &up], &[&gated], &[]);
         let prepared = self.prepare(graph, &gated);
         self.adapted_layer(graph, site, &prepared, weight, output)
@@ -172,9 +178,10 @@ impl Linear {
                 blocks.multiply(graph, name, &input.floats, output);
             }
             None => {
-                let stored = graph.store(&float_bytes(&transposed(weight)))?;
+                let bytes = graph.float_bytes(&transposed(weight));
+                let stored = graph.store(&bytes)?;
                 let dims = [weight.columns, weight.rows];
-                graph.external(name, data_type::FLOAT, &dims, stored);
+                graph.external(name, graph.float_type(), &dims, stored);
                 graph.node("", "MatMul", &[&input.floats, name], &[output], &[]);
             }
         }
@@ -217,7 +224,7 @@ impl PackedWeight {
         vec![
             (attribute::INPUTS, Attribute::Int(self.inputs as i64)),
             (attribute::OUTPUTS, Attribute::Int(self.outputs as i64)),
-            (attribute::LAYOUT, Attribute::Int(self.layout.code())),
+            (attribute::LAYOUT, Attribute::Text(self.layout.name())),
         ]
     }
 
@@ -263,10 +270,14 @@ impl Embedding {
             }
             Weight::Floats(matrix) => matrix,
         };
-        if precision == Precision::Fp32 {
-            let stored = graph.store(&float_bytes(&matrix.data))?;
+        if matches!(
+            precision,
+            Precision::Fp32 | Precision::Fp16 | Precision::Bf16
+        ) {
+            let bytes = graph.float_bytes(&matrix.data);
+            let stored = graph.store(&bytes)?;
             let dims = [matrix.rows, matrix.columns];
-            graph.external(EMBEDDING, data_type::FLOAT, &dims, stored);
+            graph.external(EMBEDDING, graph.float_type(), &dims, stored);
             return Ok(Self::Floats);
         }
         Ok(Self::Blocks(Blocks::store(graph, matrix)?, precision))
@@ -333,7 +344,10 @@ impl Blocks {
             rows: weight.rows,
             columns: weight.columns,
             bytes: graph.store(&bytes)?,
-            scales: graph.store(&float_bytes(&scales))?,
+            scales: {
+                let scales = graph.float_bytes(&scales);
+                graph.store(&scales)?
+            },
         })
     }
 

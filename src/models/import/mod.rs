@@ -1,10 +1,11 @@
 //! GGUF to ONNX: writes a graph that the runtime executes, and the weights beside it.
 
+mod family;
 mod graph;
 pub mod house;
 mod linear;
 mod onnx;
-pub mod packed;
+pub(crate) mod packed;
 mod shape;
 mod weight;
 mod writer;
@@ -17,7 +18,10 @@ use std::{
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-pub use self::{graph::names, shape::DecoderShape};
+pub use self::{
+    graph::names,
+    shape::{Activation, DecoderShape, Pairs, Sliding, rope_factors},
+};
 use crate::models::{ModelError, gguf::Gguf, lock::Lock};
 
 /// Changes whenever the same GGUF file would give other bytes.
@@ -32,6 +36,10 @@ const WEIGHTS_FILE: &str = "weights.bin";
 pub enum Precision {
     /// 32-bit floats: the reference.
     Fp32,
+    /// 16-bit floats, for GPUs.
+    Fp16,
+    /// 16-bit floats with the range of 32-bit ones, for GPUs.
+    Bf16,
     /// Bytes, one scale per output; inputs as bytes, one scale per row. The fastest for
     /// many rows where the processor multiplies matrices of bytes.
     Int8Row,
@@ -46,15 +54,33 @@ pub enum Precision {
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Fp32, Self::Int8Row, Self::Nbits8, Self::Blocks];
+    pub const ALL: [Self; 6] = [
+        Self::Fp32,
+        Self::Fp16,
+        Self::Bf16,
+        Self::Int8Row,
+        Self::Nbits8,
+        Self::Blocks,
+    ];
 
     /// The name that folders and `EngineInfo` carry.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Bf16 => "bf16",
             Self::Int8Row => "int8-row",
             Self::Nbits8 => "nbits8",
             Self::Blocks => "blocks",
+        }
+    }
+
+    /// What hidden states, keys and values are made of.
+    pub fn element(self) -> Element {
+        match self {
+            Self::Fp16 => Element::Fp16,
+            Self::Bf16 => Element::Bf16,
+            Self::Fp32 | Self::Int8Row | Self::Nbits8 | Self::Blocks => Element::Fp32,
         }
     }
 
@@ -67,6 +93,24 @@ impl Precision {
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// A kind of float.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    Fp32,
+    Fp16,
+    Bf16,
+}
+
+impl Element {
+    /// Bytes of one.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Fp32 => 4,
+            Self::Fp16 | Self::Bf16 => 2,
+        }
     }
 }
 
@@ -89,9 +133,13 @@ pub struct Form {
 
 impl From<Precision> for Form {
     fn from(precision: Precision) -> Self {
+        let attention = match precision.element() {
+            Element::Fp32 => Attention::Ragged,
+            Element::Fp16 | Element::Bf16 => Attention::Grouped,
+        };
         Self {
             precision,
-            attention: Attention::default(),
+            attention,
         }
     }
 }

@@ -189,26 +189,8 @@ impl DecoderShape {
         // A tensor that the graph ignored would make the import another model.
         match gguf.tensor_names().find(|name| !shape.knows(name)) {
             Some(name) => refuse(format!("the tensor {name}")),
-            None => shape.computed(),
+            None => Ok(shape),
         }
-    }
-
-    /// The graph is that of a plain llama so far.
-    fn computed(self) -> Result<Self, ModelError> {
-        let more = self.rope_scale != 1.0
-            || self.rope_factors
-            || self.pairs != Pairs::Neighbours
-            || self.sliding.is_some()
-            || self.qkv_bias
-            || self.qk_norm
-            || self.post_norms
-            || self.activation != Activation::Silu;
-        if more {
-            return Err(ModelError::Unsupported(
-                "parts that the graph does not compute yet".into(),
-            ));
-        }
-        Ok(self)
     }
 
     /// The window of a layer, where it has one.
@@ -261,7 +243,7 @@ const ROPE_FACTORS: &str = "rope_freqs.weight";
 ///
 /// # Errors
 /// When they are not as many as pairs, or not positive numbers.
-pub(super) fn rope_factors<R: Read + Seek>(
+pub fn rope_factors<R: Read + Seek>(
     gguf: &mut Gguf<R>,
     shape: &DecoderShape,
 ) -> Result<Option<Vec<f32>>, ModelError> {

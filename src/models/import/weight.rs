@@ -25,6 +25,12 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Which of the tensor's rows stands where, if not each in its own place.
+    pub(super) fn order(&self) -> Option<Vec<usize>> {
+        self.head_dim
+            .map(|head_dim| half_split_order(self.rows, head_dim))
+    }
+
     /// GGUF stores the q and k rows of a llama head as (first half, second half)
     /// interleaved, for rotary positions on neighbours; attention here pairs a head's first
     /// half with its second, as the original weights do.
@@ -62,11 +68,12 @@ impl Weight {
                         (blocks.rows, blocks.columns),
                         (part.rows, columns),
                     )?;
-                    let numbers = blocks.scales.iter().chain(&blocks.minimums);
-                    check_finite(part.tensor, numbers)?;
-                    Ok(match part.head_dim {
+                    if !blocks.is_finite() {
+                        return Err(not_finite(part.tensor));
+                    }
+                    Ok(match part.order() {
                         None => blocks,
-                        Some(head_dim) => blocks.permuted(&half_split_order(part.rows, head_dim)),
+                        Some(order) => blocks.permuted(&order),
                     })
                 })
                 .collect();
@@ -80,10 +87,10 @@ impl Weight {
         for part in parts {
             let whole = matrix(gguf, part.tensor, part.rows, columns)?;
             stacked.rows += part.rows;
-            match part.head_dim {
+            match part.order() {
                 None => stacked.data.extend(whole.data),
-                Some(head_dim) => {
-                    for row in half_split_order(part.rows, head_dim) {
+                Some(order) => {
+                    for row in order {
                         stacked
                             .data
                             .extend_from_slice(&whole.data[row * columns..][..columns]);
@@ -104,7 +111,9 @@ pub(super) fn matrix<R: Read + Seek>(
 ) -> Result<Matrix, ModelError> {
     let matrix = gguf.matrix(name)?;
     check_size(name, (matrix.rows, matrix.columns), (rows, columns))?;
-    check_finite(name, &matrix.data)?;
+    if matrix.data.iter().any(|number| !number.is_finite()) {
+        return Err(not_finite(name));
+    }
     Ok(matrix)
 }
 
@@ -122,16 +131,10 @@ fn check_size(
     )))
 }
 
-fn check_finite<'a>(
-    name: &str,
-    numbers: impl IntoIterator<Item = &'a f32>,
-) -> Result<(), ModelError> {
-    if numbers.into_iter().all(|number| number.is_finite()) {
-        return Ok(());
-    }
-    Err(ModelError::Unsupported(format!(
+fn not_finite(name: &str) -> ModelError {
+    ModelError::Unsupported(format!(
         "the tensor {name}, which holds numbers that are not finite"
-    )))
+    ))
 }
 
 /// Which of the interleaved rows stands where.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::models::import::{Activation, Pairs};
 
 /// Two small blocks; no two sizes are the same by chance.
 pub(crate) fn small_shape() -> AdapterShape {
@@ -34,7 +35,7 @@ fn what_does_not_fit_the_model_is_told_by_the_layers_name() {
     let damages: [(Damage, &str); 6] = [
         (|a| a.parts[3].layer = 2, "model.layers.2.self_attn.o_proj"),
         (
-            |a| drop(a.parts[4].up.pop()),
+            |a| a.parts[4].up.truncate(1),
             "model.layers.0.mlp.gate_proj",
         ),
         (|a| a.parts[5].down.push(0.0), "model.layers.0.mlp.up_proj"),
@@ -63,6 +64,16 @@ fn a_llamas_linear_layers_have_the_sizes_of_its_heads_and_states() {
         vocabulary: 259,
         norm_epsilon: 1e-5,
         rope_base: 1e4,
+        rope_scale: 1.0,
+        rope_factors: false,
+        pairs: Pairs::Neighbours,
+        sliding: None,
+        attention_scale: 48.0_f32.sqrt().recip(),
+        qkv_bias: false,
+        qk_norm: false,
+        post_norms: false,
+        activation: Activation::Silu,
+        embedding_scale: 1.0,
         tied: true,
     };
     let shape = AdapterShape::from(&shape);

@@ -16,9 +16,18 @@ pub(crate) fn gated(gate_up: &[f32], columns: usize, activation: Activation) -> 
             let (gate, up) = row.split_at(columns);
             gate.iter()
                 .zip(up)
-                .map(move |(gate, up)| activation.apply(*gate) * up)
+                .map(move |(gate, up)| activated(activation, *gate) * up)
         })
         .collect()
+}
+
+fn activated(activation: Activation, x: f32) -> f32 {
+    let slope = match activation {
+        Activation::Silu => x,
+        // 2·√(2/π), see [`Activation::GeluTanh`].
+        Activation::GeluTanh => 1.595_769_1 * (x + 0.044_715 * x * x * x),
+    };
+    x / (1.0 + (-slope).exp())
 }
 
 /// Each row as bytes around 128, in steps of its own scale (its largest magnitude is 127

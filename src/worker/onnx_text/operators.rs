@@ -12,9 +12,10 @@ use ort::{
     value::{PrimitiveTensorElementType, TensorElementType, ValueRef},
 };
 
-use super::state::{Shared, State};
+use super::state::{Reach, Shared, State};
 use crate::{
     models::import::{
+        self,
         house::{self, Site, attribute},
         packed::Layout,
     },
@@ -125,8 +126,8 @@ struct Weights {
 impl Weights {
     fn of(node: &KernelContext<'_>) -> ort::Result<Self> {
         let layout = node
-            .get::<i64>(attribute::LAYOUT)
-            .and_then(Layout::from_code)
+            .get::<String>(attribute::LAYOUT)
+            .and_then(|name| Layout::of(&name))
             .ok_or_else(|| missing(attribute::LAYOUT))?;
         Ok(Self {
             layout,
@@ -251,7 +252,12 @@ impl Operator for Linear {
         let house = self.0.clone();
         let (weights, spot) = (Weights::of(node)?, Spot::of(node)?);
         let gated = node.get::<i64>(attribute::GATED).is_some_and(|it| it != 0);
-        let activation = Activation::Silu;
+        let code = node.get::<i64>(attribute::ACTIVATION).unwrap_or_default();
+        let activation = match house::activation_from_code(code) {
+            Some(import::Activation::Silu) => Activation::Silu,
+            Some(import::Activation::GeluTanh) => Activation::GeluTanh,
+            None => return Err(missing(attribute::ACTIVATION)),
+        };
         Ok(Box::new(move |context: &ComputeContext| {
             let (values, bytes) = (input(context, 0)?, input(context, 1)?);
             let values = numbers::<f32>(&values)?;
@@ -314,13 +320,8 @@ impl Operator for Attend {
             let qkv = numbers::<f32>(&qkv)?;
             let team = house.team(context);
             let state = house.shared.read();
-            let State {
-                heads,
-                rotary,
-                kv,
-                places,
-                ..
-            } = &*state;
+            let Reach { heads, rotary } = state.reach(layer);
+            let State { kv, places, .. } = &*state;
             let columns = (heads.heads + 2 * heads.kv_heads) * heads.head_dim;
             if qkv.len() != places.len() * columns {
                 return Err(ort::Error::new("the batch has another number of tokens"));

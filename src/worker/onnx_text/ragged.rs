@@ -35,9 +35,10 @@ impl Ragged {
         library: &Path,
         graph: &Path,
         shape: &DecoderShape,
+        factors: Option<&[f32]>,
         capacity: Capacity,
     ) -> Result<Self, EngineError> {
-        let shared = Shared::new(shape, capacity)?;
+        let shared = Shared::new(shape, factors, capacity)?;
         let session = runtime::session(library, graph, capacity.threads, || {
             operators::domain(&shared, capacity.threads).map(Some)
         })?;
@@ -82,6 +83,9 @@ impl Ragged {
                 counts.push((wanted.end - wanted.start) as usize);
                 asked.extend(wanted);
                 let adapter = run.adapter.map(|place| place as u32);
+                if let Some(place) = run.adapter.filter(|place| !state.bank.holds(*place)) {
+                    return Err(EngineError(format!("place {place} holds no adapter")));
+                }
                 for position in run.past..run.past + run.tokens.len() {
                     state.places.push(Place {
                         slot: run.slot as u32,

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Capacity;
 use crate::{
-    models::import::DecoderShape,
+    models::{import::DecoderShape, peft::AdapterShape},
     worker::{
         engine::EngineError,
         kernels::{
@@ -22,8 +22,10 @@ use crate::{
 pub(super) struct Shared(Arc<RwLock<State>>);
 
 pub(super) struct State {
-    pub(super) heads: Heads,
-    pub(super) rotary: Rotary,
+    everything: Reach,
+    sliding: Option<Reach>,
+    /// Per layer: whether it has a window.
+    windowed: Vec<bool>,
     pub(super) kv: KvStore,
     pub(super) bank: LoraBank,
     /// Of each token of the run, in the order of `input_ids`.
@@ -32,8 +34,55 @@ pub(super) struct State {
     pub(super) adapters: Vec<Option<u32>>,
 }
 
+/// How layers attend that see equally far.
+pub(super) struct Reach {
+    pub(super) heads: Heads,
+    pub(super) rotary: Rotary,
+}
+
+impl Reach {
+    fn new(
+        shape: &DecoderShape,
+        window: Option<usize>,
+        factors: Option<&[f32]>,
+        context: usize,
+    ) -> Self {
+        let (base, scale, factors) = match &shape.sliding {
+            Some(sliding) if window.is_some() => (sliding.rope_base, 1.0, None),
+            _ => (shape.rope_base, shape.rope_scale, factors),
+        };
+        Self {
+            heads: Heads {
+                heads: shape.heads,
+                kv_heads: shape.kv_heads,
+                head_dim: shape.head_dim,
+                scale: shape.attention_scale,
+                window,
+                // The graph norms them before.
+                norms: None,
+            },
+            rotary: Rotary::new(shape.head_dim, base, factors, scale, context),
+        }
+    }
+}
+
+impl State {
+    /// How a layer attends.
+    pub(super) fn reach(&self, layer: usize) -> &Reach {
+        match &self.sliding {
+            Some(sliding) if self.windowed.get(layer) == Some(&true) => sliding,
+            _ => &self.everything,
+        }
+    }
+}
+
 impl Shared {
-    pub(super) fn new(shape: &DecoderShape, capacity: Capacity) -> Result<Self, EngineError> {
+    /// `factors` divide the rotary angles ([`crate::models::import::rope_factors`]).
+    pub(super) fn new(
+        shape: &DecoderShape,
+        factors: Option<&[f32]>,
+        capacity: Capacity,
+    ) -> Result<Self, EngineError> {
         let Capacity {
             slots,
             context,
@@ -42,17 +91,16 @@ impl Shared {
         } = capacity;
         let kv = KvStore::new(shape.layers, slots, shape.kv_heads, context, shape.head_dim)?;
         Ok(Self(Arc::new(RwLock::new(State {
-            heads: Heads {
-                heads: shape.heads,
-                kv_heads: shape.kv_heads,
-                head_dim: shape.head_dim,
-                scale: (shape.head_dim as f32).sqrt().recip(),
-                window: None,
-                norms: None,
-            },
-            rotary: Rotary::new(shape.head_dim, shape.rope_base, None, 1.0, context),
+            everything: Reach::new(shape, None, factors, context),
+            sliding: shape
+                .sliding
+                .as_ref()
+                .map(|sliding| Reach::new(shape, Some(sliding.window), factors, context)),
+            windowed: (0..shape.layers)
+                .map(|layer| shape.window(layer).is_some())
+                .collect(),
             kv,
-            bank: LoraBank::new(adapters, &()),
+            bank: LoraBank::new(adapters, &AdapterShape::from(shape)),
             places: Vec::new(),
             adapters: Vec::new(),
         }))))
