@@ -54,6 +54,8 @@ pub(super) trait Lanes: Copy {
     /// From the bits of halves.
     unsafe fn load_half(from: *const u16) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// Says that the numbers here are read soon; any address will do.
+    unsafe fn prefetch(from: *const u16);
     unsafe fn subtract(self, other: Self) -> Self;
     unsafe fn multiply(self, other: Self) -> Self;
     /// `self · factor + addend`, rounded once.
@@ -156,6 +158,9 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(_: *const u16) {}
+
+    #[inline(always)]
     unsafe fn subtract(self, other: Self) -> Self {
         self.both(other, |a, b| a - b)
     }
@@ -246,6 +251,12 @@ mod avx2 {
         unsafe fn store(self, to: *mut f32) {
             // SAFETY: see above.
             unsafe { _mm256_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch(from: *const u16) {
+            // SAFETY: see above; the instruction never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
         }
 
         #[inline(always)]

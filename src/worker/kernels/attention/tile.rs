@@ -13,6 +13,13 @@ use crate::worker::kernels::{
 /// registers.
 const MOST_ROWS: usize = 6;
 
+/// With so few, memory is what is waited for: values are asked for while keys are multiplied,
+/// and the other way round. With fewer yet, registers are left for more vectors.
+const FEW_ROWS: usize = MOST_ROWS / 2;
+
+/// Halves that come from memory at once.
+const LINE: usize = 32;
+
 /// Consecutive tokens of one slot, and the query heads that share one key head.
 pub(super) struct Tile<'a> {
     pub(super) heads: &'a Heads,
@@ -75,6 +82,13 @@ impl Tile<'_> {
         scratch: &'s mut Scratch,
     ) -> &'s Rows {
         let (rows, head_dim) = (self.tokens * self.heads.group(), self.heads.head_dim);
+        if rows <= FEW_ROWS {
+            let first = self.seen(0).start.max(spans.start * SPAN) / BLOCK * BLOCK;
+            for line in 0..BLOCK * head_dim / LINE {
+                // SAFETY: passed on.
+                unsafe { L::prefetch(self.keys.wrapping_add(first * head_dim + line * LINE)) };
+            }
+        }
         // SAFETY: passed on.
         unsafe { self.pack::<L>(queries, stride, scratch) };
         let Scratch {
@@ -190,7 +204,15 @@ impl Tile<'_> {
         // vectors of scores lie inside a block; values are read at positions that rows see.
         unsafe {
             let keys = self.keys.add(block * head_dim);
-            score::<L, R>(queries.as_ptr(), keys, head_dim, &sides, &mut scores);
+            let values = self.values.add(block * head_dim);
+            score::<L, R>(
+                queries.as_ptr(),
+                keys,
+                values,
+                head_dim,
+                &sides,
+                &mut scores,
+            );
             for row in 0..R {
                 if seen[row].is_empty() {
                     continue;
@@ -203,18 +225,26 @@ impl Tile<'_> {
                 scales[row] = weigh::<L>(scores, &sides, most, weights);
             }
 
-            let values = self.values.add(block * head_dim);
             let into = sums.values[first * head_dim..][..R * head_dim].as_mut_ptr();
             // What all rows see is added to all at once, the rest one by one: a weight of
             // zero would not be nothing beside a value that is not a number.
             let common = seen[R - 1].start..seen[0].end;
+            let more = self.seen(first + R - 1).end > block + BLOCK;
+            let soon = keys.wrapping_add(if more { BLOCK * head_dim } else { 0 });
             let (early, late) = match common.is_empty() {
                 true => (BLOCK, BLOCK),
                 false => (common.start, common.end),
             };
             for stage in [0..early, early..late, late..BLOCK] {
                 if stage == common {
-                    add::<L, R>(&scores, values, head_dim, common.clone(), into, scales);
+                    add::<L, R>(
+                        &scores,
+                        [values, soon],
+                        head_dim,
+                        common.clone(),
+                        into,
+                        scales,
+                    );
                     scales = [1.0; R];
                     continue;
                 }
@@ -222,7 +252,14 @@ impl Tile<'_> {
                     let range = seen[row].start.max(stage.start)..seen[row].end.min(stage.end);
                     if !range.is_empty() {
                         let (weights, into) = (from_ref(&scores[row]), into.add(row * head_dim));
-                        add::<L, 1>(weights, values, head_dim, range, into, [scales[row]]);
+                        add::<L, 1>(
+                            weights,
+                            [values, keys],
+                            head_dim,
+                            range,
+                            into,
+                            [scales[row]],
+                        );
                         scales[row] = 1.0;
                     }
                 }
@@ -234,11 +271,13 @@ impl Tile<'_> {
 /// Products of `R` queries with the keys of some sides.
 ///
 /// # Safety
-/// The processor has the lanes; `queries` holds [head_dim, R], `keys` the sides.
+/// The processor has the lanes; `queries` holds [head_dim, R], `keys` the sides. The values of
+/// the same positions are read soon.
 #[inline(always)]
 unsafe fn score<L: Lanes, const R: usize>(
     queries: *const f32,
     keys: *const u16,
+    values: *const u16,
     head_dim: usize,
     sides: &Range<usize>,
     scores: &mut [[f32; BLOCK]; R],
@@ -246,18 +285,28 @@ unsafe fn score<L: Lanes, const R: usize>(
     let mut side = sides.start;
     // SAFETY: passed on; both vectors of a side, and of the next, lie inside.
     unsafe {
-        if R <= MOST_ROWS / 2 {
+        if R < FEW_ROWS {
             while side + 2 <= sides.end {
+                let soon = values.wrapping_add(side * SIDE * head_dim);
                 let keys = keys.add(side * SIDE * head_dim);
                 let next = SIDE * head_dim;
                 let offsets = [0, LANES, next, next + LANES];
-                products::<L, R, 4>(queries, keys, head_dim, offsets, side * SIDE, scores);
+                products::<L, R, 4>(queries, keys, soon, head_dim, offsets, side * SIDE, scores);
                 side += 2;
             }
         }
         while side < sides.end {
+            let soon = values.wrapping_add(side * SIDE * head_dim);
             let keys = keys.add(side * SIDE * head_dim);
-            products::<L, R, 2>(queries, keys, head_dim, [0, LANES], side * SIDE, scores);
+            products::<L, R, 2>(
+                queries,
+                keys,
+                soon,
+                head_dim,
+                [0, LANES],
+                side * SIDE,
+                scores,
+            );
             side += 1;
         }
     }
@@ -269,6 +318,7 @@ unsafe fn score<L: Lanes, const R: usize>(
 unsafe fn products<L: Lanes, const R: usize, const V: usize>(
     queries: *const f32,
     keys: *const u16,
+    soon: *const u16,
     head_dim: usize,
     offsets: [usize; V],
     position: usize,
@@ -278,16 +328,18 @@ unsafe fn products<L: Lanes, const R: usize, const V: usize>(
     unsafe {
         let mut sums = [[L::splat(0.0); V]; R];
         for dimension in 0..head_dim {
+            if R <= FEW_ROWS {
+                L::prefetch(soon.wrapping_add(dimension * V * LANES));
+            }
+            let mut factors = [L::splat(0.0); R];
+            for (row, factor) in factors.iter_mut().enumerate() {
+                *factor = L::splat(*queries.add(dimension * R + row));
+            }
             let mut vectors = [L::splat(0.0); V];
             for (vector, offset) in vectors.iter_mut().zip(offsets) {
                 *vector = L::load_half(keys.add(offset + dimension * SIDE));
             }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let query = L::splat(*queries.add(dimension * R + row));
-                for (sum, vector) in sums.iter_mut().zip(&vectors) {
-                    *sum = query.multiply_add(*vector, *sum);
-                }
-            }
+            add_products(&mut sums, factors, vectors);
         }
         for (sums, scores) in sums.iter().zip(scores) {
             let scores = &mut scores[position..position + V * LANES];
@@ -338,11 +390,12 @@ unsafe fn weigh<L: Lanes>(
 /// `into[row] = into[row] · scale[row] + Σ weights[row][position] · values[position]`.
 ///
 /// # Safety
-/// The processor has the lanes; `values` holds the positions of the range, `into` `R` rows.
+/// The processor has the lanes; the first of `values` holds the positions of the range, `into`
+/// `R` rows. The second is read soon.
 #[inline(always)]
 unsafe fn add<L: Lanes, const R: usize>(
     weights: &[[f32; BLOCK]; R],
-    values: *const u16,
+    values: [*const u16; 2],
     head_dim: usize,
     range: Range<usize>,
     into: *mut f32,
@@ -358,7 +411,7 @@ unsafe fn add<L: Lanes, const R: usize>(
                 column += 8 * LANES;
             }
         }
-        if R <= MOST_ROWS / 2 {
+        if R < FEW_ROWS {
             while column + 4 * LANES <= head_dim {
                 columns::<L, R, 4>(weights, values, head_dim, &range, column, into, scales);
                 column += 4 * LANES;
@@ -379,7 +432,7 @@ unsafe fn add<L: Lanes, const R: usize>(
 #[inline(always)]
 unsafe fn columns<L: Lanes, const R: usize, const V: usize>(
     weights: &[[f32; BLOCK]; R],
-    values: *const u16,
+    [values, soon]: [*const u16; 2],
     head_dim: usize,
     range: &Range<usize>,
     column: usize,
@@ -397,22 +450,44 @@ unsafe fn columns<L: Lanes, const R: usize, const V: usize>(
             }
         }
         for position in range.clone() {
+            if R <= FEW_ROWS {
+                L::prefetch(soon.wrapping_add(column * BLOCK + position * V * LANES));
+            }
             let from = values.add(position * head_dim + column);
+            let mut factors = [L::splat(0.0); R];
+            for (factor, weights) in factors.iter_mut().zip(weights) {
+                *factor = L::splat(*weights.get_unchecked(position));
+            }
             let mut vectors = [L::splat(0.0); V];
             for (index, vector) in vectors.iter_mut().enumerate() {
                 *vector = L::load_half(from.add(index * LANES));
             }
-            for (sums, weights) in sums.iter_mut().zip(weights) {
-                let weight = L::splat(*weights.get_unchecked(position));
-                for (sum, vector) in sums.iter_mut().zip(&vectors) {
-                    *sum = weight.multiply_add(*vector, *sum);
-                }
-            }
+            add_products(&mut sums, factors, vectors);
         }
         for (row, sums) in sums.iter().enumerate() {
             let to = into.add(row * head_dim + column);
             for (vector, sum) in sums.iter().enumerate() {
                 sum.store(to.add(vector * LANES));
+            }
+        }
+    }
+}
+
+/// `sums[row][vector] += factors[row] · vectors[vector]`.
+///
+/// # Safety
+/// The processor has the lanes.
+#[inline(always)]
+unsafe fn add_products<L: Lanes, const R: usize, const V: usize>(
+    sums: &mut [[L; V]; R],
+    factors: [L; R],
+    vectors: [L; V],
+) {
+    // SAFETY: passed on.
+    unsafe {
+        for (sums, factor) in sums.iter_mut().zip(&factors) {
+            for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                *sum = factor.multiply_add(*vector, *sum);
             }
         }
     }
