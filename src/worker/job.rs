@@ -10,7 +10,13 @@ use super::{
     scoring::Scoring,
     writing::Writing,
 };
-use crate::wire::worker::{Generate, Prompt, Refusal, Score, Weigh};
+use crate::{
+    models::peft::Adapter,
+    wire::worker::{Generate, Prompt, Refusal, Score, Terms, Weigh},
+};
+
+/// Finds an adapter by its name; may read files.
+pub(crate) type OpenAdapter = Box<dyn Fn(&str) -> Result<Arc<Adapter>, Refusal> + Send + Sync>;
 
 /// What a request wants of the logits.
 #[derive(Debug)]
@@ -47,6 +53,7 @@ pub(crate) struct Preparer {
     context: usize,
     vocabulary: Arc<dyn Vocabulary>,
     grammars: Grammars,
+    adapters: Option<OpenAdapter>,
 }
 
 impl fmt::Debug for Preparer {
@@ -80,7 +87,14 @@ impl Preparer {
             context: info.context,
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
+            adapters: None,
         }
+    }
+
+    /// Requests may ask for these adapters.
+    pub(crate) fn with_adapters(mut self, open: OpenAdapter) -> Self {
+        self.adapters = Some(open);
+        self
     }
 
     /// Does beforehand what the first request would have to wait for.
@@ -177,6 +191,20 @@ impl Preparer {
             Err(Refusal::UnknownModel {
                 model: model.to_owned(),
             })
+        }
+    }
+
+    /// The adapter that a request asks for.
+    pub(crate) fn adapter(&self, terms: &Terms) -> Result<Option<Arc<Adapter>>, Refusal> {
+        let Some(adapter) = &terms.adapter else {
+            return Ok(None);
+        };
+        match &self.adapters {
+            Some(open) => open(adapter).map(Some),
+            None => Err(Refusal::BadAdapter {
+                adapter: adapter.clone(),
+                problem: "this model's engine takes no adapters".into(),
+            }),
         }
     }
 

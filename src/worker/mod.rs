@@ -38,7 +38,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    config::{ModelSettings, WorkerSettings},
+    config::{ConfigError, ModelSettings, WorkerSettings},
     models::{Fetched, Prepared, cli, speed::Speeds},
 };
 use engine::{Engine, EngineError};
@@ -78,6 +78,8 @@ pub enum WorkerError {
     },
     #[error("cannot run: {0}")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
