@@ -16,6 +16,9 @@ use crate::{
     wire::worker::{Generate, Overflow, Prompt, Refusal, Score, Terms, Weigh},
 };
 
+/// Finds an adapter by its name; may read files.
+pub(crate) type OpenAdapter = Box<dyn Fn(&str) -> Result<Arc<Adapter>, Refusal> + Send + Sync>;
+
 /// What a request wants of the logits.
 #[derive(Debug)]
 pub(crate) enum Work {
@@ -60,9 +63,9 @@ impl Job {
 pub(crate) struct Preparer {
     model: String,
     context: usize,
-    adapter_places: usize,
     vocabulary: Arc<dyn Vocabulary>,
     grammars: Grammars,
+    adapters: Option<OpenAdapter>,
 }
 
 impl fmt::Debug for Preparer {
@@ -94,10 +97,16 @@ impl Preparer {
         Self {
             model: model.to_owned(),
             context: info.context,
-            adapter_places: info.adapter_places,
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
+            adapters: None,
         }
+    }
+
+    /// Requests may ask for these adapters.
+    pub(crate) fn with_adapters(mut self, open: OpenAdapter) -> Self {
+        self.adapters = Some(open);
+        self
     }
 
     /// Does beforehand what the first request would have to wait for.
@@ -217,15 +226,17 @@ impl Preparer {
     }
 
     /// The adapter that a request asks for.
-    fn adapter(&self, terms: &Terms) -> Result<Option<Arc<Adapter>>, Refusal> {
-        let Some(adapter) = terms.adapter.clone() else {
+    pub(crate) fn adapter(&self, terms: &Terms) -> Result<Option<Arc<Adapter>>, Refusal> {
+        let Some(adapter) = &terms.adapter else {
             return Ok(None);
         };
-        if self.adapter_places == 0 {
-            let problem = "this model's engine takes no adapters".into();
-            return Err(Refusal::BadAdapter { adapter, problem });
+        match &self.adapters {
+            Some(open) => open(adapter).map(Some),
+            None => Err(Refusal::BadAdapter {
+                adapter: adapter.clone(),
+                problem: "this model's engine takes no adapters".into(),
+            }),
         }
-        Err(Refusal::UnknownAdapter { adapter })
     }
 
     /// Tokens of a prompt. A chat that leaves fewer than `reserve` tokens of the context is

@@ -42,7 +42,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    config::{ModelSettings, WorkerSettings},
+    config::{ConfigError, ModelSettings, WorkerSettings},
     models::{Fetched, Prepared, cli, speed::Speeds},
 };
 use engine::{Engine, EngineError};
@@ -82,6 +82,8 @@ pub enum WorkerError {
     },
     #[error("cannot run: {0}")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]

@@ -23,6 +23,7 @@ use tokio_util::{
 
 use super::{
     Options, WorkerError,
+    adapters::Adapters,
     admission::Owner,
     batch::Limits,
     engine_thread::{self, Command, Line},
@@ -64,7 +65,12 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
             precision: info.precision.clone(),
         }],
     };
-    let preparer = Arc::new(Preparer::new(&options.model, &info, engine.vocabulary()));
+    let mut preparer = Preparer::new(&options.model, &info, engine.vocabulary());
+    if let Some(shape) = engine.adapter_shape() {
+        let adapters = Adapters::new(options.models.adapters()?, shape.clone());
+        preparer = preparer.with_adapters(Box::new(move |name| adapters.open(name)));
+    }
+    let preparer = Arc::new(preparer);
     let (commands, received) = mpsc::channel(COMMANDS);
     let broken = CancellationToken::new();
     let engine = {

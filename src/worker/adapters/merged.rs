@@ -11,9 +11,10 @@ use crate::{
         download,
         gguf::{Gguf, fixture::tiny_llama},
         import::{self, DecoderShape, Precision},
-        peft::{Adapter, AdapterShape, Part, Target, random},
+        peft::{Adapter, AdapterShape, Part, Target, random, write},
     },
     worker::{
+        adapters::Adapters,
         engine::{Engine, Run, Want},
         onnx_text::{Capacity, OnnxText, Parts},
     },
@@ -159,4 +160,24 @@ fn a_place_that_holds_nothing_cannot_speak() {
         adapter: Some(0),
     };
     assert!(engine.step(std::slice::from_ref(&run)).is_err());
+}
+
+#[test]
+fn files_that_were_replaced_are_heard_from_the_next_request_on() {
+    let mut engine = engine(&tiny_llama().finish());
+    let shape: AdapterShape = engine.adapter_shape().unwrap().clone();
+    let folder = tempfile::tempdir().unwrap();
+    let adapters = Adapters::new(folder.path().to_owned(), shape.clone());
+    let mut heard = Vec::new();
+    for seed in [1, 2] {
+        let tuned = random(&shape, &Target::ALL, 4, 0.5, seed);
+        write(&folder.path().join("lane"), &tuned, &shape, "tiny").unwrap();
+        let opened = adapters.open("lane").unwrap();
+        engine.load_adapter(0, &opened).unwrap();
+        let through_the_files = logits(&mut engine, Some(0));
+        engine.load_adapter(0, &tuned).unwrap();
+        assert_eq!(through_the_files, logits(&mut engine, Some(0)));
+        heard.push(through_the_files);
+    }
+    assert_ne!(heard[0], heard[1]);
 }

@@ -1,9 +1,13 @@
-use std::fs;
+use std::{fs, time::Duration};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::models::peft::{Size, Target, random, write};
+use crate::{
+    models::peft::{Size, Target, random, write},
+    wire::worker::Terms,
+    worker::{deterministic::Deterministic, engine::Engine, job::Preparer},
+};
 
 fn shape() -> AdapterShape {
     AdapterShape {
@@ -150,4 +154,27 @@ fn whoever_asks_at_the_same_time_gets_the_same_one() {
         threads.into_iter().map(|it| it.join().unwrap()).collect()
     });
     assert!(opened.iter().all(|other| Arc::ptr_eq(other, &opened[0])));
+}
+
+#[test]
+fn a_request_gets_the_adapter_that_it_names_or_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    put(&folder, "miss-prism", 1);
+    let adapters = adapters(&folder);
+    let id = adapters.open("miss-prism").unwrap().id;
+    let engine = Deterministic::new(1, 256, Duration::ZERO);
+    let preparer = || Preparer::new("any", engine.info(), engine.vocabulary());
+    let terms = |adapter: Option<&str>| Terms {
+        adapter: adapter.map(str::to_owned),
+        ..Terms::default()
+    };
+    // An engine without places for adapters.
+    let refused = preparer().adapter(&terms(Some("miss-prism")));
+    assert!(matches!(refused, Err(Refusal::BadAdapter { .. })));
+    assert!(preparer().adapter(&terms(None)).unwrap().is_none());
+    let preparer = preparer().with_adapters(Box::new(move |name| adapters.open(name)));
+    let opened = preparer.adapter(&terms(Some("miss-prism"))).unwrap();
+    assert_eq!(opened.unwrap().id, id);
+    let refused = preparer.adapter(&terms(Some("canon-chasuble")));
+    assert!(matches!(refused, Err(Refusal::UnknownAdapter { .. })));
 }
