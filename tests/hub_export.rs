@@ -12,11 +12,7 @@ use std::{
 use clap::Parser;
 use parlour::{
     config::ModelSettings,
-    models::{
-        catalogue::Catalogue,
-        download,
-        hub_export::HubExport,
-    },
+    models::{catalogue::Catalogue, download, hub_export::HubExport},
     wire::worker::{Message, Role},
     worker::{
         engine::{Engine, Run, Vocabulary, Want},
@@ -30,14 +26,16 @@ const SLOTS: usize = 4;
 const CONTEXT: usize = 60;
 
 /// Exports that take any number of tokens after any number of others.
-const WHOLE: [&str; 7] = [
+const WHOLE: [&str; 9] = [
     "gpt2",
     "llama",
     "opt",
     "gpt-neo",
     "bloom",
     "bloom-fused",
-    "llama-gqa-fp32",
+    "llama-keep",
+    "llama-gqa",
+    "llama-gqa-fp16",
 ];
 /// Exports in two branches or two files, and one whose mask fails for several tokens
 /// after others.
@@ -45,7 +43,7 @@ const SPLIT: [&str; 4] = [
     "gpt2-merged",
     "llama-apart",
     "bloom-fused-merged",
-    "llama-gqa-fp16",
+    "llama-mha-fp16",
 ];
 const ENCODER_DECODERS: [&str; 2] = ["t5-merged", "mt5-apart"];
 /// Quantised, so that torch computes something else.
@@ -66,7 +64,8 @@ struct Fixture {
 }
 
 fn fixture(name: &str) -> Fixture {
-    let archive = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/hub/{name}.zip"));
+    let archive =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/hub/{name}.zip"));
     let folder = tempfile::tempdir().unwrap();
     let mut archive = zip::ZipArchive::new(fs::File::open(archive).unwrap()).unwrap();
     archive.extract(folder.path()).unwrap();
@@ -110,7 +109,10 @@ fn run(slot: usize, past: usize, tokens: &[u32], want: Want) -> Run {
 }
 
 fn step(engine: &mut OnnxHub, slot: usize, past: usize, tokens: &[u32], want: Want) -> Vec<f32> {
-    engine.step(&[run(slot, past, tokens, want)]).unwrap().remove(0)
+    engine
+        .step(&[run(slot, past, tokens, want)])
+        .unwrap()
+        .remove(0)
 }
 
 /// The rows that torch gave, one after another.
@@ -121,7 +123,9 @@ fn flat(rows: &[Vec<f32>]) -> Vec<f32> {
 #[track_caller]
 fn assert_near(found: &[f32], wanted: &[f32], tolerance: f32) {
     assert_eq!(found.len(), wanted.len());
-    let largest = wanted.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+    let largest = wanted
+        .iter()
+        .fold(1.0_f32, |largest, x| largest.max(x.abs()));
     for (at, (found, wanted)) in found.iter().zip(wanted).enumerate() {
         let apart = (found - wanted).abs() / largest;
         assert!(apart <= tolerance, "at {at}: {found} instead of {wanted}");

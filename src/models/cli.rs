@@ -11,15 +11,30 @@ use crate::{
     config::ModelSettings,
     models::{
         self, ModelError,
-        catalogue::{Catalogue, ENTRY_FILE, Kind, ModelEntry},
+        catalogue::{Catalogue, Format, Kind, ModelEntry},
         download::{self, Installed},
         gguf::Gguf,
-        import::{self, LlamaShape},
+        hub_export::{self, HubExport},
+        import::{self, DecoderShape},
         lock::Lock,
-        runtime,
+        prepare::{Fetched, FetchedExport, Prepared},
+        speed::Speeds,
         tokenizer::ChatTokenizer,
+        tokenizer_json::HubTokenizer,
     },
 };
+
+/// What commands need of the worker, which stands above the models.
+pub trait Workshop {
+    /// Opens what was prepared as the worker would; says in words why it cannot.
+    fn open(&self, prepared: &Prepared) -> Result<(), String>;
+
+    /// Opens an export as the worker would; says in words why it cannot.
+    fn open_export(&self, export: &FetchedExport) -> Result<(), String>;
+
+    /// Measures and keeps how fast each precision is here; says in words why it cannot.
+    fn measure(&self, files: &Fetched) -> Result<Speeds, String>;
+}
 
 /// Commands about weights.
 #[derive(Clone, Debug, Subcommand)]
@@ -31,28 +46,55 @@ pub enum ModelCommand {
         /// Name in the catalogue
         name: String,
     },
-    /// Make a GGUF file of one's own usable under a name
+    /// Make a GGUF file, or the folder of an ONNX export, usable under a name
     Import {
-        /// A GGUF file of the llama architecture
+        /// A GGUF file, or a folder with `config.json`, `tokenizer.json` and graphs that
+        /// optimum, transformers.js or onnxruntime-genai exported
         file: PathBuf,
         /// Name to use it by [default: the file's name in lower case]
         #[arg(long)]
         name: Option<String>,
+        /// Which graph of a folder, e.g. `onnx/model_q4.onnx` [default: the most exact]
+        #[arg(long)]
+        graph: Option<String>,
     },
     /// Read everything that is here again, compare checksums, load every model
     Check,
+    /// Measure which precision is fastest on this machine, and use it from now on
+    TuneSpeed {
+        /// Name in the catalogue
+        name: String,
+    },
 }
 
 /// Does what a command says; tells on standard output.
 ///
 /// # Errors
 /// As the command's parts; `check` reports every problem before it fails.
-pub fn run(command: &ModelCommand, settings: &ModelSettings) -> Result<(), ModelError> {
+pub fn run(
+    command: &ModelCommand,
+    settings: &ModelSettings,
+    workshop: &dyn Workshop,
+) -> Result<(), ModelError> {
     match command {
         ModelCommand::List => list(settings),
         ModelCommand::Pull { name } => pull(name, settings),
-        ModelCommand::Import { file, name } => import_file(file, name.as_deref(), settings),
-        ModelCommand::Check => check(settings),
+        ModelCommand::Import { file, name, graph } => {
+            let name = free_name(file, name.as_deref())?;
+            if file.is_dir() {
+                hub_export::import::import(file, &name, graph.as_deref(), settings)?;
+                println!("use it with PARLOUR_MODEL={name}");
+                Ok(())
+            } else if graph.is_some() {
+                Err(ModelError::Unsupported(
+                    "one graph only: --graph is for folders".into(),
+                ))
+            } else {
+                import_file(file, &name, settings)
+            }
+        }
+        ModelCommand::Check => check(settings, workshop),
+        ModelCommand::TuneSpeed { name } => tune_speed(name, settings, workshop),
     }
 }
 
@@ -89,10 +131,16 @@ fn list(settings: &ModelSettings) -> Result<(), ModelError> {
 fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let entry = catalogue.entry(name)?;
-    if entry.kind == Kind::Chat {
-        let prepared = models::prepare(name, settings)?;
-        println!("{name}: {}", prepared.weights.path.display());
-        println!("onnxruntime: {}", prepared.runtime.path.display());
+    if entry.format == Format::Onnx {
+        let folder = download::export(entry, settings, false)?;
+        let runtime = download::ensure(catalogue.runtime()?, settings)?;
+        println!("{name}: {}", folder.display());
+        println!("onnxruntime: {}", runtime.path.display());
+    } else if entry.kind == Kind::Chat {
+        let files = models::fetch(name, settings)?;
+        println!("{name}: {}", files.weights.path.display());
+        println!("onnxruntime: {}", files.runtime.path.display());
+        let prepared = files.import(files.precision.unwrap_or_default())?;
         println!("imported: {}", prepared.graph.display());
     } else {
         let installed = download::ensure(entry, settings)?;
@@ -108,30 +156,37 @@ fn graph(
     settings: &ModelSettings,
 ) -> Result<PathBuf, ModelError> {
     let folder = download::folder(entry, settings)?;
-    import::import(&installed.path, &installed.sha256, &folder, entry.precision)
+    let precision = entry.precision.unwrap_or_default();
+    import::import(&installed.path, &installed.sha256, &folder, precision)
 }
 
-fn import_file(
-    file: &Path,
-    name: Option<&str>,
-    settings: &ModelSettings,
-) -> Result<(), ModelError> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+/// The name to import a file by, which no built-in model has.
+fn free_name(file: &Path, name: Option<&str>) -> Result<String, ModelError> {
+    let stem = if file.is_dir() {
+        file.file_name()
+    } else {
+        file.file_stem()
+    };
+    let stem = stem.unwrap_or_default().to_string_lossy();
     let name = name.map_or_else(|| stem.to_lowercase(), str::to_owned);
     download::check_name(&name)?;
     let builtin = Catalogue::builtin();
     if builtin.models().iter().any(|entry| entry.name == name) {
         return Err(ModelError::Taken(name));
     }
+    Ok(name)
+}
+
+fn import_file(file: &Path, name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     // Everything that can be refused is refused before a byte is copied.
     let gguf = Gguf::open(file).map_err(|error| ModelError::gguf(file, error))?;
-    LlamaShape::of(&gguf)?;
+    DecoderShape::of(&gguf)?;
     ChatTokenizer::of(&gguf, None)?;
 
     let sha256 = download::sha256_of(file)?;
     let size = fs::metadata(file).map_err(|error| ModelError::io(file, error))?;
     let file_name = format!("{name}.gguf");
-    let entry = ModelEntry::local(&name, &file_name, sha256.clone(), size.len());
+    let entry = ModelEntry::local(name, &file_name, sha256.clone(), size.len());
     let folder = download::folder(&entry, settings)?;
     let installed = {
         let _lock = Lock::acquire(&folder)?;
@@ -143,19 +198,43 @@ fn import_file(
         Installed { path, sha256 }
     };
     let graph = graph(&entry, &installed, settings)?;
-    // Last, because it is what makes the model known.
-    let entry_path = folder.join(ENTRY_FILE);
-    let text = toml::to_string(&entry).map_err(|error| ModelError::Entry {
-        path: entry_path.clone(),
-        problem: error.to_string(),
-    })?;
-    fs::write(&entry_path, text).map_err(|error| ModelError::io(&entry_path, error))?;
+    entry.write(&folder)?;
     println!("imported: {}", graph.display());
     println!("use it with PARLOUR_MODEL={name}");
     Ok(())
 }
 
-fn check(settings: &ModelSettings) -> Result<(), ModelError> {
+fn tune_speed(
+    name: &str,
+    settings: &ModelSettings,
+    workshop: &dyn Workshop,
+) -> Result<(), ModelError> {
+    let files = models::fetch(name, settings)?;
+    let speeds = workshop.measure(&files).map_err(ModelError::Runtime)?;
+    println!("tokens a second on {}", speeds.machine.processor);
+    println!(
+        "{:<10} {:>9} {:>9} {:>9}",
+        "PRECISION", "PREFILL", "1 TEXT", "8 TEXTS"
+    );
+    let best = speeds.best();
+    for speed in &speeds.measured {
+        let mark = if Some(speed.precision) == best {
+            "  used"
+        } else {
+            ""
+        };
+        println!(
+            "{:<10} {:>9.0} {:>9.0} {:>9.0}{mark}",
+            speed.precision, speed.prefill, speed.decode_one, speed.decode_eight
+        );
+    }
+    if let Some(precision) = files.precision {
+        println!("but {precision} is insisted on, by PARLOUR_PRECISION or the catalogue");
+    }
+    Ok(())
+}
+
+fn check(settings: &ModelSettings, workshop: &dyn Workshop) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let mut problems = 0;
     let mut tell = |name: &str, result: Result<String, ModelError>| match result {
@@ -168,7 +247,7 @@ fn check(settings: &ModelSettings) -> Result<(), ModelError> {
     let library = match download::installed_anew(catalogue.runtime()?, settings) {
         Ok(Some(installed)) => {
             tell("onnxruntime", Ok("checksum right".into()));
-            Some(installed.path)
+            Some(installed)
         }
         Ok(None) => {
             println!("onnxruntime: not installed");
@@ -184,7 +263,10 @@ fn check(settings: &ModelSettings) -> Result<(), ModelError> {
         .iter()
         .filter(|entry| entry.kind == Kind::Chat)
     {
-        tell(&entry.name, check_chat(entry, library.as_deref(), settings));
+        tell(
+            &entry.name,
+            check_chat(entry, library.as_ref(), settings, workshop),
+        );
     }
     match problems {
         0 => Ok(()),
@@ -194,9 +276,13 @@ fn check(settings: &ModelSettings) -> Result<(), ModelError> {
 
 fn check_chat(
     entry: &ModelEntry,
-    library: Option<&Path>,
+    library: Option<&Installed>,
     settings: &ModelSettings,
+    workshop: &dyn Workshop,
 ) -> Result<String, ModelError> {
+    if entry.format == Format::Onnx {
+        return check_export(entry, library, settings, workshop);
+    }
     let Some(installed) = download::installed_anew(entry, settings)? else {
         return Ok("not installed".into());
     };
@@ -206,9 +292,41 @@ fn check_chat(
     let Some(library) = library else {
         return Ok("checksum right; not loaded, because the runtime is missing".into());
     };
-    let graph = graph(entry, &installed, settings)?;
-    runtime::session(library, &graph, 1)?;
+    let files = Fetched {
+        runtime: library.clone(),
+        weights: installed,
+        folder: download::folder(entry, settings)?,
+        precision: entry.precision,
+        context: entry.context,
+        chat_template: entry.chat_template.clone(),
+    };
+    let prepared = files.import(entry.precision.unwrap_or_default())?;
+    workshop.open(&prepared).map_err(ModelError::Runtime)?;
     Ok("checksum right, loads".into())
+}
+
+fn check_export(
+    entry: &ModelEntry,
+    library: Option<&Installed>,
+    settings: &ModelSettings,
+    workshop: &dyn Workshop,
+) -> Result<String, ModelError> {
+    let folder = download::export(entry, settings, true)?;
+    let export = HubExport::open(&folder, None)?;
+    HubTokenizer::of(&export, entry.chat_template.as_deref())?;
+    let Some(library) = library else {
+        return Ok("checksums right; not loaded, because the runtime is missing".into());
+    };
+    let fetched = FetchedExport {
+        runtime: library.clone(),
+        export,
+        context: entry.context,
+        chat_template: entry.chat_template.clone(),
+    };
+    workshop
+        .open_export(&fetched)
+        .map_err(ModelError::Runtime)?;
+    Ok("checksums right, loads".into())
 }
 
 #[cfg(test)]
@@ -224,6 +342,22 @@ mod tests {
         models: ModelSettings,
     }
 
+    struct Nothing;
+
+    impl Workshop for Nothing {
+        fn open(&self, _: &Prepared) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn open_export(&self, _: &FetchedExport) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn measure(&self, _: &Fetched) -> Result<Speeds, String> {
+            Err("nothing is measured here".into())
+        }
+    }
+
     fn settings(folder: &Path) -> ModelSettings {
         let folder = folder.to_str().unwrap();
         Arguments::parse_from(["test", "--models", folder, "--offline"]).models
@@ -235,13 +369,22 @@ mod tests {
         let settings = settings(folder.path());
         let file = folder.path().join("My-Llama.gguf");
         fs::write(&file, tiny_llama().finish()).unwrap();
-        run(&ModelCommand::Import { file, name: None }, &settings).unwrap();
+        run(
+            &ModelCommand::Import {
+                file,
+                name: None,
+                graph: None,
+            },
+            &settings,
+            &Nothing,
+        )
+        .unwrap();
         let catalogue = Catalogue::with_imported(&settings).unwrap();
         let entry = catalogue.chat_model("my-llama").unwrap();
         let installed = download::ensure(entry, &settings).unwrap();
         assert_eq!(fs::read(installed.path).unwrap(), tiny_llama().finish());
-        run(&ModelCommand::List, &settings).unwrap();
-        run(&ModelCommand::Check, &settings).unwrap();
+        run(&ModelCommand::List, &settings, &Nothing).unwrap();
+        run(&ModelCommand::Check, &settings, &Nothing).unwrap();
     }
 
     #[test]
@@ -251,12 +394,21 @@ mod tests {
         let file = folder.path().join("tiny.gguf");
         fs::write(&file, tiny_llama().finish()).unwrap();
         let name = Some("mine".to_owned());
-        run(&ModelCommand::Import { file, name }, &settings).unwrap();
+        run(
+            &ModelCommand::Import {
+                file,
+                name,
+                graph: None,
+            },
+            &settings,
+            &Nothing,
+        )
+        .unwrap();
         let copy = folder.path().join("mine").join("mine.gguf");
         let mut bytes = fs::read(&copy).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(copy, bytes).unwrap();
-        let error = run(&ModelCommand::Check, &settings).unwrap_err();
+        let error = run(&ModelCommand::Check, &settings, &Nothing).unwrap_err();
         assert!(matches!(error, ModelError::Damaged(1)), "{error}");
     }
 
@@ -275,7 +427,18 @@ mod tests {
             (&good, Some("")),
         ] {
             let (file, name) = (file.clone(), name.map(str::to_owned));
-            assert!(run(&ModelCommand::Import { file, name }, &settings).is_err());
+            assert!(
+                run(
+                    &ModelCommand::Import {
+                        file,
+                        name,
+                        graph: None
+                    },
+                    &settings,
+                    &Nothing
+                )
+                .is_err()
+            );
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }

@@ -6,6 +6,7 @@
 //! decoder) and those with `GroupQueryAttention` of onnxruntime-genai's model builder.
 
 pub mod config;
+pub(crate) mod import;
 pub mod layout;
 pub mod scan;
 
@@ -25,7 +26,7 @@ use super::ModelError;
 
 /// Largest text file of an export that is read; a tokenizer of 256,000 tokens has 33 MB.
 const MAX_TEXT: u64 = 128 << 20;
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 /// What else is read where it is there.
 const EXTRAS: [&str; 3] = [
@@ -230,10 +231,14 @@ impl Choice {
             if graph.map_or_else(|| !is_there(&choice.first), |graph| graph != choice.first) {
                 continue;
             }
-            let missing = [Some(&choice.first), choice.later.as_ref(), choice.encoder.as_ref()]
-                .into_iter()
-                .flatten()
-                .find(|name| !is_there(name));
+            let missing = [
+                Some(&choice.first),
+                choice.later.as_ref(),
+                choice.encoder.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+            .find(|name| !is_there(name));
             match missing {
                 None => return Ok(choice),
                 Some(name) => near = near.or_else(|| Some(name.clone())),
@@ -269,11 +274,7 @@ impl Choice {
     }
 }
 
-fn scan(
-    folder: &Path,
-    name: &str,
-    files: &mut BTreeSet<String>,
-) -> Result<Signature, ExportError> {
+fn scan(folder: &Path, name: &str, files: &mut BTreeSet<String>) -> Result<Signature, ExportError> {
     let file = File::open(folder.join(name)).map_err(|error| unreadable(name, &error))?;
     let signature = Signature::read(file).map_err(|error| ExportError::Scan {
         file: name.to_owned(),
@@ -305,7 +306,9 @@ fn check_encoder(signature: &Signature) -> Result<(), ExportError> {
     for name in ["input_ids", "attention_mask"] {
         // TensorProto.DataType.INT64
         if signature.input(name).is_some_and(|port| port.element != 7) {
-            return Err(ExportError::Layout(format!("an encoder's {name} not in 64 bits")));
+            return Err(ExportError::Layout(format!(
+                "an encoder's {name} not in 64 bits"
+            )));
         }
     }
     if signature.input("input_ids").is_none() || signature.output("last_hidden_state").is_none() {
@@ -349,3 +352,6 @@ fn unreadable(file: &str, problem: &dyn std::fmt::Display) -> ExportError {
         problem: problem.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,13 +9,13 @@ pub mod import;
 pub(crate) mod lock;
 pub mod peft;
 mod prepare;
-pub mod runtime;
 pub(crate) mod specials;
+pub mod speed;
 pub(crate) mod template;
 pub(crate) mod tokenizer;
 pub(crate) mod tokenizer_json;
 
-pub use self::prepare::{Prepared, prepare};
+pub use self::prepare::{Fetched, FetchedExport, Prepared, fetch, fetch_export};
 
 use std::path::{Path, PathBuf};
 

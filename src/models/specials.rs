@@ -108,7 +108,10 @@ mod tests {
 
     #[test]
     fn a_mark_is_a_character_that_nobody_wrote() {
-        assert_eq!(Specials::mark(["\u{FDD0}"].into_iter()).ok(), Some('\u{FDD1}'));
+        assert_eq!(
+            Specials::mark(["\u{FDD0}"].into_iter()).ok(),
+            Some('\u{FDD1}')
+        );
         let all: String = NONCHARACTERS.clone().collect();
         assert!(Specials::mark([all.as_str()].into_iter()).is_err());
     }

@@ -8,7 +8,7 @@ use super::{
     hub_export::{ExportError, HubExport, config::ExportConfig},
     specials::{Part, Specials},
     template::ChatTemplate,
-    tokenizer::byte_alphabet,
+    tokenizer::bpe::byte_alphabet,
 };
 use crate::wire::worker::{Message, Role};
 
@@ -60,11 +60,16 @@ impl HubTokenizer {
         let jinja = export.chat_template()?;
         let settings = export.tokenizer_config()?;
         let template = template.or(jinja.as_deref());
-        Self::read(&export.tokenizer()?, settings.as_deref(), template, &export.config)
-            .map_err(|error| match error {
-                Failure::Export(error) => export.error(error),
-                Failure::Model(error) => error,
-            })
+        Self::read(
+            &export.tokenizer()?,
+            settings.as_deref(),
+            template,
+            &export.config,
+        )
+        .map_err(|error| match error {
+            Failure::Export(error) => export.error(error),
+            Failure::Model(error) => error,
+        })
     }
 
     fn read(
@@ -137,10 +142,16 @@ impl HubTokenizer {
         if last.is_empty() {
             return Err(refuse("no token that ends a text".into()).into());
         }
-        let text = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id)).unwrap_or_default();
+        let text = |id: Option<u32>| {
+            id.and_then(|id| tokenizer.id_to_token(id))
+                .unwrap_or_default()
+        };
         let bos = id_of("bos_token").or(config.bos);
         let eos = id_of("eos_token").or(last.first().copied());
-        let form = match template.map(str::to_owned).or_else(|| template_of(&settings)) {
+        let form = match template
+            .map(str::to_owned)
+            .or_else(|| template_of(&settings))
+        {
             Some(source) => Form::Template(ChatTemplate::parse(source, text(bos), text(eos))?),
             None if config.separated_turns => Form::Separated,
             None => Form::Lines,
@@ -403,7 +414,9 @@ impl Spelling {
         let refuse = |kind: &str| Err(ExportError::Tokenizer(format!("a decoder of kind {kind}")));
         let single = std::slice::from_ref(decoder);
         let parts = match decoder["type"].as_str() {
-            Some("Sequence") => decoder["decoders"].as_array().map_or(&[][..], Vec::as_slice),
+            Some("Sequence") => decoder["decoders"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice),
             _ => single,
         };
         let (mut pieces, mut bytes) = (false, false);
@@ -432,8 +445,10 @@ impl Spelling {
     fn write(&self, token: &str, out: &mut Vec<u8>) {
         match self {
             Self::ByteLevel(alphabet) => {
-                let spelt: Option<Vec<u8>> =
-                    token.chars().map(|letter| alphabet.get(&letter).copied()).collect();
+                let spelt: Option<Vec<u8>> = token
+                    .chars()
+                    .map(|letter| alphabet.get(&letter).copied())
+                    .collect();
                 // As the reference does with a token of other letters: it is its own text.
                 out.extend(spelt.unwrap_or_else(|| token.as_bytes().to_vec()));
             }

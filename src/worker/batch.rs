@@ -359,7 +359,7 @@ impl Work {
     pub(crate) fn want(&self) -> Want {
         match self {
             Self::Generate(_) | Self::Weigh { .. } => Want::Last,
-            Self::Score { .. } => Want::All,
+            Self::Score(_) => Want::All,
         }
     }
 }

@@ -92,6 +92,11 @@ pub trait Vocabulary: Send + Sync {
     /// Tokens of plain text: special tokens' names in it are text like any other.
     fn encode_text(&self, text: &str) -> Vec<u32>;
 
+    /// The token that the model expects before a text that is fed as it stands, if any.
+    fn begin(&self) -> Option<u32> {
+        None
+    }
+
     /// Tokens of a chat, rendered by the model's template up to where the reply begins,
     /// then `prefill`. Names of special tokens inside `messages` and `prefill` stay text.
     ///

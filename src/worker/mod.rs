@@ -5,9 +5,12 @@
 //! (`writing`). Everything but `server` and the engines is pure.
 
 mod admission;
+mod banned;
 mod batch;
+mod checks;
 mod constraint;
 pub mod deterministic;
+mod dry;
 pub mod engine;
 mod engine_thread;
 mod job;
@@ -15,19 +18,28 @@ mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;
+mod logprobs;
 pub mod onnx_hub;
 pub mod onnx_text;
+mod phrases;
 mod row;
+mod runtime;
 mod sampler;
+mod scoring;
 mod server;
+mod softmax;
 mod text;
+mod tune;
 mod writing;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{ModelSettings, WorkerSettings};
+use crate::{
+    config::{ModelSettings, WorkerSettings},
+    models::{self, Fetched, FetchedExport, Prepared, cli, speed::Speeds},
+};
 use engine::{Engine, EngineError};
 use onnx_text::OpenError;
 
@@ -71,6 +83,37 @@ pub enum WorkerError {
     Engine(#[from] EngineError),
 }
 
+/// What the commands about models need of the worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Workshop {
+    /// Threads that compute.
+    pub threads: usize,
+}
+
+impl cli::Workshop for Workshop {
+    fn open(&self, prepared: &Prepared) -> Result<(), String> {
+        let smallest = onnx_text::Capacity {
+            slots: 1,
+            context: 1,
+            adapters: 0,
+            threads: self.threads,
+        };
+        onnx_text::OnnxText::load(prepared.into(), smallest)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    fn open_export(&self, export: &FetchedExport) -> Result<(), String> {
+        onnx_hub::open(export, 1, 1, self.threads)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    fn measure(&self, files: &Fetched) -> Result<Speeds, String> {
+        tune::measure(files, self.threads).map_err(|error| error.to_string())
+    }
+}
+
 /// Opens the engine of a model.
 fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
     let slots = (options.settings.slots + options.settings.shelves) as usize;
@@ -81,11 +124,15 @@ fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
         )));
     }
     let threads = options.settings.threads() as usize;
-    Ok(onnx_text::open(
-        &options.model,
-        &options.models,
+    let export = models::fetch_export(&options.model, &options.models);
+    if let Some(export) = export.map_err(OpenError::from)? {
+        return Ok(Box::new(onnx_hub::open(&export, slots, context, threads)?));
+    }
+    let capacity = onnx_text::Capacity {
         slots,
         context,
+        adapters: options.settings.adapter_places as usize,
         threads,
-    )?)
+    };
+    Ok(onnx_text::open(&options.model, &options.models, capacity)?)
 }

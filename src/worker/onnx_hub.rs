@@ -28,10 +28,34 @@ use self::{
 };
 use super::engine::{Engine, EngineError, EngineInfo, Run, Vocabulary, Want};
 use crate::models::{
+    FetchedExport,
     hub_export::{HubExport, layout::Reach},
     peft::Adapter,
     tokenizer_json::HubTokenizer,
 };
+
+/// Loads an export with [`OnnxHub::load`], within the catalogue's limit.
+///
+/// # Errors
+/// As [`OnnxHub::load`].
+pub fn open(
+    fetched: &FetchedExport,
+    slots: usize,
+    context: usize,
+    threads: usize,
+) -> Result<OnnxHub, EngineError> {
+    let limit = fetched.context.map_or(usize::MAX, |limit| limit as usize);
+    let template = fetched.chat_template.as_deref();
+    let library = &fetched.runtime.path;
+    OnnxHub::load(
+        library,
+        &fetched.export,
+        template,
+        slots,
+        context.min(limit),
+        threads,
+    )
+}
 
 /// What an encoder-decoder has beside a decoder.
 struct Reader {
@@ -207,7 +231,10 @@ impl OnnxHub {
 
     /// A run of an encoder-decoder.
     fn write(&mut self, slot: &mut Slot, run: &Run, rows: usize) -> Result<Vec<f32>, EngineError> {
-        let reader = self.reader.as_mut().expect("only encoder-decoders come here");
+        let reader = self
+            .reader
+            .as_mut()
+            .expect("only encoder-decoders come here");
         let encoded = match &slot.encoded {
             Some(encoded) => encoded.clone(),
             None => {
@@ -224,7 +251,9 @@ impl OnnxHub {
                 slot.encoded = Some(encoded.clone());
                 slot.tokens.extend_from_slice(reply);
                 let fed: Vec<u32> = [reader.start].iter().chain(reply).copied().collect();
-                return self.decoder.feed(&mut slot.cache, Some(&encoded), &fed, rows);
+                return self
+                    .decoder
+                    .feed(&mut slot.cache, Some(&encoded), &fed, rows);
             }
         };
         slot.tokens.extend_from_slice(&run.tokens);

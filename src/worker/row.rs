@@ -5,8 +5,8 @@ use super::{
     batch::{CHUNK, Outgoing, SlotCopy},
     engine::{Run, Vocabulary, Want},
     job::{Job, Work},
-    sampler::{Distribution, log_softmax},
-    text::TextStream,
+    softmax::log_softmax,
+    writing::Portion,
 };
 use crate::wire::worker::{FromWorker, Usage};
 
@@ -62,7 +62,7 @@ impl Row {
     pub(crate) fn usage(&self) -> Usage {
         match &self.job.work {
             Work::Generate(writing) => writing.usage(),
-            Work::Weigh { .. } | Work::Score { .. } => Usage {
+            Work::Weigh { .. } | Work::Score(_) => Usage {
                 prompt_tokens: u32::try_from(self.job.tokens.len()).unwrap_or(u32::MAX),
                 output_tokens: 0,
                 ..Usage::default()
@@ -122,16 +122,8 @@ impl Row {
     ) -> Turn {
         self.past += run.tokens.len();
         let id = self.owner.request;
-        if let (Work::Score { text, score }, Want::All) = (&mut self.job.work, run.want) {
-            let rows = logits.chunks_exact(logits.len() / run.tokens.len());
-            for logits in rows {
-                let token = text[score.log_probs.len()];
-                let distribution = Distribution::of(&logits[..logits.len().min(size)]);
-                let log_prob = distribution.log_prob(logits[token as usize]);
-                score.log_probs.push(log_prob as f32);
-                score.means.push(distribution.mean as f32);
-                score.variances.push(distribution.variance as f32);
-            }
+        if let (Work::Score(scoring), Want::All) = (&mut self.job.work, run.want) {
+            scoring.absorb(logits, logits.len() / run.tokens.len(), size);
         }
         if self.left() > 0 {
             return Turn::Prefills;
@@ -144,12 +136,17 @@ impl Row {
                     Turn::Ended { sampled: false }
                 }
                 Ok(written) => {
-                    if let Some((text, tokens)) = written.piece {
+                    if let Some(Portion {
+                        text,
+                        tokens,
+                        logprobs,
+                    }) = written.piece
+                    {
                         out.push(owner.says(FromWorker::Piece {
                             id,
                             text,
                             tokens,
-                            logprobs: Vec::new(),
+                            logprobs,
                         }));
                     }
                     match written.finish {
@@ -181,34 +178,13 @@ impl Row {
                 }));
                 Turn::Ended { sampled: false }
             }
-            Work::Score { text, score } => {
-                let mut score = std::mem::take(score);
-                score.pieces = pieces(text, vocabulary);
-                let numbers = [&score.log_probs, &score.means, &score.variances];
-                out.push(
-                    owner.says(if numbers.into_iter().flatten().all(|n| n.is_finite()) {
-                        FromWorker::Scored { id, score }
-                    } else {
-                        let message = "the model gives the text no probability at all".into();
-                        FromWorker::Failed { id, message }
-                    }),
-                );
+            Work::Score(scoring) => {
+                out.push(owner.says(match scoring.finish(vocabulary) {
+                    Ok(score) => FromWorker::Scored { id, score },
+                    Err(message) => FromWorker::Failed { id, message },
+                }));
                 Turn::Ended { sampled: false }
             }
         }
     }
-}
-
-/// The text of each token; one that ends inside a character gives it to the next.
-fn pieces(tokens: &[u32], vocabulary: &dyn Vocabulary) -> Vec<String> {
-    let mut stream = TextStream::new(&[]);
-    let mut pieces: Vec<String> = tokens
-        .iter()
-        .map(|&token| stream.push(vocabulary.bytes(token)))
-        .collect();
-    let rest = stream.finish();
-    if let Some(last) = pieces.last_mut() {
-        last.push_str(&rest);
-    }
-    pieces
 }

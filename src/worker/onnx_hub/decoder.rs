@@ -12,14 +12,11 @@ use super::{
     tensor::{self, check, truncated},
 };
 use crate::{
-    models::{
-        hub_export::{
-            Decoder,
-            layout::{CacheTensor, DecoderLayout, Element, Reach, Whole},
-        },
-        runtime,
+    models::hub_export::{
+        Decoder,
+        layout::{CacheTensor, DecoderLayout, Element, Reach, Whole},
     },
-    worker::engine::EngineError,
+    worker::{engine::EngineError, runtime},
 };
 
 /// Tokens of each half of what a graph is tried with.
@@ -68,7 +65,7 @@ impl DecoderGraphs {
     ) -> Result<Self, EngineError> {
         let graph = |path: &Path, layout: &DecoderLayout| -> Result<Graph, EngineError> {
             Ok(Graph {
-                session: runtime::session(library, path, threads).map_err(failed)?,
+                session: runtime::session(library, path, threads, || Ok(None))?,
                 layout: layout.clone(),
             })
         };
@@ -105,7 +102,9 @@ impl DecoderGraphs {
         self.pass(&mut cache, None, start, 0)?;
         let agrees = match self.pass(&mut cache, None, rest, PROBE) {
             Ok(parts) => {
-                let largest = whole.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+                let largest = whole
+                    .iter()
+                    .fold(0.0_f32, |largest, x| largest.max(x.abs()));
                 whole
                     .iter()
                     .zip(&parts)
@@ -153,13 +152,25 @@ impl DecoderGraphs {
         let held = cache.as_ref().map_or(0, |cache| cache.tokens);
         let past = match cache.take() {
             Some(cache) => cache.tensors,
-            None => self.cache.iter().map(tensor::empty).collect::<Result<_, _>>()?,
+            None => self
+                .cache
+                .iter()
+                .map(tensor::empty)
+                .collect::<Result<_, _>>()?,
         };
         let graph = match &mut self.later {
             Some(later) if held > 0 => later,
             _ => &mut self.first,
         };
-        let inputs = inputs(&graph.layout, &self.cache, &past, held, tokens, rows, encoded)?;
+        let inputs = inputs(
+            &graph.layout,
+            &self.cache,
+            &past,
+            held,
+            tokens,
+            rows,
+            encoded,
+        )?;
         let mut outputs = graph.session.run(inputs).map_err(failed)?;
         let mut take = |name: &str| {
             outputs
@@ -245,7 +256,11 @@ fn inputs<'a>(
     let keep = rows.max(1) as i64;
     whole("num_logits_to_keep", layout.logits_to_keep, vec![keep])?;
     let mask = vec![1; encoded.map_or(0, |encoded| encoded.tokens)];
-    whole("encoder_attention_mask", layout.encoder_attention_mask, mask)?;
+    whole(
+        "encoder_attention_mask",
+        layout.encoder_attention_mask,
+        mask,
+    )?;
     if layout.use_cache_branch {
         inputs.push(("use_cache_branch".into(), tensor::flag(held > 0)?.into()));
     }
@@ -269,7 +284,7 @@ pub(super) struct EncoderGraph {
 
 impl EncoderGraph {
     pub(super) fn load(library: &Path, path: &Path, threads: usize) -> Result<Self, EngineError> {
-        let session = runtime::session(library, path, threads).map_err(failed)?;
+        let session = runtime::session(library, path, threads, || Ok(None))?;
         let masked = session
             .inputs()
             .iter()

@@ -36,9 +36,13 @@ pub(super) fn whole(input: Whole, numbers: Vec<i64>) -> Result<DynValue, EngineE
         Element::Int32 => {
             let numbers: Result<Vec<i32>, _> = numbers.into_iter().map(i32::try_from).collect();
             let numbers = numbers.map_err(failed)?;
-            Tensor::from_array((shape, numbers)).map_err(failed)?.into_dyn()
+            Tensor::from_array((shape, numbers))
+                .map_err(failed)?
+                .into_dyn()
         }
-        _ => Tensor::from_array((shape, numbers)).map_err(failed)?.into_dyn(),
+        _ => Tensor::from_array((shape, numbers))
+            .map_err(failed)?
+            .into_dyn(),
     })
 }
 
@@ -126,9 +130,9 @@ pub(super) fn last_rows(
 ) -> Result<Vec<f32>, EngineError> {
     let shape: &[i64] = logits.shape();
     let tokens = match *shape {
-        [1, tokens, length] if usize::try_from(length) == Ok(vocabulary) => {
-            usize::try_from(tokens).ok().filter(|tokens| *tokens >= rows)
-        }
+        [1, tokens, length] if usize::try_from(length) == Ok(vocabulary) => usize::try_from(tokens)
+            .ok()
+            .filter(|tokens| *tokens >= rows),
         _ => None,
     };
     let tokens = tokens.ok_or_else(|| {
@@ -149,12 +153,11 @@ pub(super) fn last_rows(
             // SAFETY: the tensor has `tokens · vocabulary` numbers of 16 bits, on the CPU,
             // and lives as long as the slice is read.
             let halves = unsafe {
-                std::slice::from_raw_parts(
-                    logits.data_ptr().cast::<u16>().add(skip),
-                    count,
-                )
+                std::slice::from_raw_parts(logits.data_ptr().cast::<u16>().add(skip), count)
             };
-            let floats = halves.iter().map(|bits| half::f16::from_bits(*bits).to_f32());
+            let floats = halves
+                .iter()
+                .map(|bits| half::f16::from_bits(*bits).to_f32());
             Ok(floats.collect())
         }
         other => Err(EngineError(format!("logits of type {other}"))),
