@@ -96,7 +96,10 @@ async fn an_imported_export_speaks_alone_as_among_others() {
         assert_eq!(mixed.text, alone.text, "{name}");
     }
     let (done, said) = model(weights.path(), &["check"]);
-    assert!(done && said.matches("checksums right, loads").count() == 3, "{said}");
+    assert!(
+        done && said.matches("checksums right, loads").count() == 3,
+        "{said}"
+    );
 }
 
 #[test]
@@ -112,7 +115,8 @@ fn an_export_that_cannot_be_run_is_refused_and_leaves_no_trace() {
         assert!(!done && said.contains(told), "{said}");
         assert_eq!(fs::read_dir(weights.path()).unwrap().count(), before);
     };
-    let remove = |name: &'static str| move |folder: &Path| fs::remove_file(folder.join(name)).unwrap();
+    let remove =
+        |name: &'static str| move |folder: &Path| fs::remove_file(folder.join(name)).unwrap();
     refuse(&remove("config.json"), "config.json is missing");
     refuse(&remove("tokenizer.json"), "tokenizer.json is missing");
     refuse(&remove("model.onnx"), "onnx/model.onnx");
