@@ -46,11 +46,9 @@ fn export(name: &str, folder: &Path) {
 /// `parlour model …`; what it said, and whether it did it.
 fn model(weights: &Path, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_parlour"))
-        .arg("model")
-        .args(arguments)
-        .arg("--models")
+        .args(["model", "--offline", "--models"])
         .arg(weights)
-        .arg("--offline")
+        .args(arguments)
         .output()
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
