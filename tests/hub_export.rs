@@ -26,14 +26,16 @@ const SLOTS: usize = 4;
 const CONTEXT: usize = 60;
 
 /// Exports that take any number of tokens after any number of others.
-const WHOLE: [&str; 7] = [
+const WHOLE: [&str; 9] = [
     "gpt2",
     "llama",
     "opt",
     "gpt-neo",
     "bloom",
     "bloom-fused",
-    "llama-gqa-fp32",
+    "llama-keep",
+    "llama-gqa",
+    "llama-gqa-fp16",
 ];
 /// Exports in two branches or two files, and one whose mask fails for several tokens
 /// after others.
@@ -41,7 +43,7 @@ const SPLIT: [&str; 4] = [
     "gpt2-merged",
     "llama-apart",
     "bloom-fused-merged",
-    "llama-gqa-fp16",
+    "llama-mha-fp16",
 ];
 const ENCODER_DECODERS: [&str; 2] = ["t5-merged", "mt5-apart"];
 /// Quantised, so that torch computes something else.

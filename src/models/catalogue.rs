@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::ModelSettings,
-    models::{ModelError, import::Precision},
+    models::{ModelError, hub_export, import::Precision},
     wire::worker::Sampling,
 };
 
 const BUILTIN: &str = include_str!("../../models/catalogue.toml");
 /// Describes a model that a user imported, in the model's own folder.
-pub(crate) const ENTRY_FILE: &str = "model.toml";
+const ENTRY_FILE: &str = "model.toml";
 /// The entry of the ONNX Runtime library.
 const RUNTIME: &str = "onnxruntime";
 
@@ -30,6 +30,9 @@ pub struct Catalogue {
 pub struct ModelEntry {
     pub name: String,
     pub kind: Kind,
+    /// How its weights come. Chat models only.
+    #[serde(default)]
+    pub format: Format,
     pub licence: String,
     /// As GGUF metadata names it. Chat models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +73,17 @@ pub enum Kind {
     Chat,
     /// The ONNX Runtime library.
     Runtime,
+}
+
+/// How a chat model's weights come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One file, which is imported.
+    #[default]
+    Gguf,
+    /// A folder with graphs that somebody else exported, which are run as they are.
+    Onnx,
 }
 
 /// What text is generated for.
@@ -135,15 +149,30 @@ pub enum Place {
     },
     /// The user put it there: it cannot be fetched again.
     Local { file: String },
+    /// The user brought the folder of an export: so it is with all of its files.
+    Export { files: Vec<ExportFile> },
+}
+
+/// One file of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportFile {
+    /// Inside the model's folder.
+    pub path: String,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
 }
 
 impl Source {
     /// Name of the file on this machine.
     pub fn file_name(&self) -> &str {
-        let (Place::Pypi { file, .. }
-        | Place::Npm { file, .. }
-        | Place::Hub { file, .. }
-        | Place::Local { file }) = &self.place;
+        let file = match &self.place {
+            Place::Pypi { file, .. }
+            | Place::Npm { file, .. }
+            | Place::Hub { file, .. }
+            | Place::Local { file } => file,
+            Place::Export { .. } => hub_export::CONFIG,
+        };
         file.rsplit('/').next().unwrap_or(file)
     }
 
@@ -244,11 +273,51 @@ impl ModelEntry {
         self.sampling.get(&purpose).cloned().unwrap_or_default()
     }
 
+    /// Writes an entry to its model's folder. Last of all, because that makes the model known.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), ModelError> {
+        let path = folder.join(ENTRY_FILE);
+        let text = toml::to_string(self).map_err(|error| ModelError::Entry {
+            path: path.clone(),
+            problem: error.to_string(),
+        })?;
+        fs::write(&path, text).map_err(|error| ModelError::io(&path, error))
+    }
+
+    /// An entry for the folder of an export that the user brought. A model that `knows_chats`
+    /// not is prompted with a line per turn, so its replies end where a line does.
+    pub(crate) fn export(
+        name: &str,
+        family: &str,
+        files: Vec<ExportFile>,
+        size: u64,
+        knows_chats: bool,
+    ) -> Self {
+        let mut entry = Self::local(name, hub_export::CONFIG, String::new(), size);
+        entry.format = Format::Onnx;
+        entry.architecture = Some(family.to_owned());
+        entry.sources[0].sha256 = None;
+        entry.sources[0].place = Place::Export { files };
+        if !knows_chats {
+            let line = Sampling {
+                stop: vec!["\n".into()],
+                max_tokens: 80,
+                ..Sampling::default()
+            };
+            let uses = [Use::Witness, Use::Chat, Use::Spirit];
+            entry.sampling = uses.map(|purpose| (purpose, line.clone())).into();
+        }
+        entry
+    }
+
     /// An entry for a file that the user brought.
     pub(crate) fn local(name: &str, file: &str, sha256: String, size: u64) -> Self {
         Self {
             name: name.to_owned(),
             kind: Kind::Chat,
+            format: Format::Gguf,
             licence: "the file's own".into(),
             architecture: Some("llama".into()),
             languages: Vec::new(),

@@ -13,15 +13,17 @@ use crate::{
     config::{ADAPTERS, ModelSettings},
     models::{
         self, ModelError,
-        catalogue::{Catalogue, ENTRY_FILE, Kind, ModelEntry},
+        catalogue::{Catalogue, Format, Kind, ModelEntry},
         download::{self, Installed},
         gguf::Gguf,
+        hub_export::{self, HubExport},
         import::{self, DecoderShape},
         listing,
         lock::Lock,
-        prepare::{Fetched, Prepared},
+        prepare::{Fetched, FetchedExport, Prepared},
         speed::Speeds,
         tokenizer::ChatTokenizer,
+        tokenizer_json::HubTokenizer,
     },
 };
 
@@ -29,6 +31,9 @@ use crate::{
 pub trait Workshop {
     /// Opens what was prepared as the worker would; says in words why it cannot.
     fn open(&self, prepared: &Prepared) -> Result<(), String>;
+
+    /// Opens an export as the worker would; says in words why it cannot.
+    fn open_export(&self, export: &FetchedExport) -> Result<(), String>;
 
     /// Measures and keeps how fast each precision is here; says in words why it cannot.
     fn measure(&self, files: &Fetched) -> Result<Speeds, String>;
@@ -44,13 +49,17 @@ pub enum ModelCommand {
         /// Name in the catalogue
         name: String,
     },
-    /// Make a GGUF file of one's own usable under a name
+    /// Make a GGUF file, or the folder of an ONNX export, usable under a name
     Import {
-        /// A GGUF file of the llama, qwen2, qwen3 or gemma3 architecture
+        /// A GGUF file (llama, qwen2, qwen3, gemma3), or a folder with `config.json`, `tokenizer.json` and graphs that
+        /// optimum, transformers.js or onnxruntime-genai exported
         file: PathBuf,
         /// Name to use it by [default: the file's name in lower case]
         #[arg(long)]
         name: Option<String>,
+        /// Which graph of a folder, e.g. `onnx/model_q4.onnx` [default: the most exact]
+        #[arg(long)]
+        graph: Option<String>,
     },
     /// Read everything that is here again, compare checksums, load every model
     Check,
@@ -79,7 +88,20 @@ pub fn run(
     match command {
         ModelCommand::List => listing::print(settings),
         ModelCommand::Pull { name } => pull(name, settings),
-        ModelCommand::Import { file, name } => import_file(file, name.as_deref(), settings),
+        ModelCommand::Import { file, name, graph } => {
+            let name = free_name(file, name.as_deref())?;
+            if file.is_dir() {
+                hub_export::import::import(file, &name, graph.as_deref(), settings)?;
+                println!("use it with PARLOUR_MODEL={name}");
+                Ok(())
+            } else if graph.is_some() {
+                Err(ModelError::Unsupported(
+                    "one graph only: --graph is for folders".into(),
+                ))
+            } else {
+                import_file(file, &name, settings)
+            }
+        }
         ModelCommand::Check => check(settings, workshop),
         ModelCommand::Adapters { model } => adapters::list(model, settings),
         ModelCommand::TuneSpeed { name } => tune_speed(name, settings, workshop),
@@ -89,7 +111,12 @@ pub fn run(
 fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let entry = catalogue.entry(name)?;
-    if entry.kind == Kind::Chat {
+    if entry.format == Format::Onnx {
+        let folder = download::export(entry, settings, false)?;
+        let runtime = download::ensure(catalogue.runtime()?, settings)?;
+        println!("{name}: {}", folder.display());
+        println!("onnxruntime: {}", runtime.path.display());
+    } else if entry.kind == Kind::Chat {
         let files = models::fetch(name, settings)?;
         println!("{name}: {}", files.weights.path.display());
         println!("onnxruntime: {}", files.runtime.path.display());
@@ -113,12 +140,14 @@ fn graph(
     import::import(&installed.path, &installed.sha256, &folder, precision)
 }
 
-fn import_file(
-    file: &Path,
-    name: Option<&str>,
-    settings: &ModelSettings,
-) -> Result<(), ModelError> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+/// The name to import a file by, which no built-in model has.
+fn free_name(file: &Path, name: Option<&str>) -> Result<String, ModelError> {
+    let stem = if file.is_dir() {
+        file.file_name()
+    } else {
+        file.file_stem()
+    };
+    let stem = stem.unwrap_or_default().to_string_lossy();
     let name = name.map_or_else(|| stem.to_lowercase(), str::to_owned);
     download::check_name(&name)?;
     let builtin = Catalogue::builtin();
@@ -126,6 +155,10 @@ fn import_file(
     if name == ADAPTERS || builtin.models().iter().any(|entry| entry.name == name) {
         return Err(ModelError::Taken(name));
     }
+    Ok(name)
+}
+
+fn import_file(file: &Path, name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     // Everything that can be refused is refused before a byte is copied.
     let gguf = Gguf::open(file).map_err(|error| ModelError::gguf(file, error))?;
     DecoderShape::of(&gguf)?;
@@ -134,7 +167,7 @@ fn import_file(
     let sha256 = download::sha256_of(file)?;
     let size = fs::metadata(file).map_err(|error| ModelError::io(file, error))?;
     let file_name = format!("{name}.gguf");
-    let entry = ModelEntry::local(&name, &file_name, sha256.clone(), size.len());
+    let entry = ModelEntry::local(name, &file_name, sha256.clone(), size.len());
     let folder = download::folder(&entry, settings)?;
     let installed = {
         let _lock = Lock::acquire(&folder)?;
@@ -146,13 +179,7 @@ fn import_file(
         Installed { path, sha256 }
     };
     let graph = graph(&entry, &installed, settings)?;
-    // Last, because it is what makes the model known.
-    let entry_path = folder.join(ENTRY_FILE);
-    let text = toml::to_string(&entry).map_err(|error| ModelError::Entry {
-        path: entry_path.clone(),
-        problem: error.to_string(),
-    })?;
-    fs::write(&entry_path, text).map_err(|error| ModelError::io(&entry_path, error))?;
+    entry.write(&folder)?;
     println!("imported: {}", graph.display());
     println!("use it with PARLOUR_MODEL={name}");
     Ok(())
@@ -234,6 +261,9 @@ fn check_chat(
     settings: &ModelSettings,
     workshop: &dyn Workshop,
 ) -> Result<String, ModelError> {
+    if entry.format == Format::Onnx {
+        return check_export(entry, library, settings, workshop);
+    }
     let Some(installed) = download::installed_anew(entry, settings)? else {
         return Ok("not installed".into());
     };
@@ -256,6 +286,30 @@ fn check_chat(
     Ok("checksum right, loads".into())
 }
 
+fn check_export(
+    entry: &ModelEntry,
+    library: Option<&Installed>,
+    settings: &ModelSettings,
+    workshop: &dyn Workshop,
+) -> Result<String, ModelError> {
+    let folder = download::export(entry, settings, true)?;
+    let export = HubExport::open(&folder, None)?;
+    HubTokenizer::of(&export, entry.chat_template.as_deref())?;
+    let Some(library) = library else {
+        return Ok("checksums right; not loaded, because the runtime is missing".into());
+    };
+    let fetched = FetchedExport {
+        runtime: library.clone(),
+        export,
+        context: entry.context,
+        chat_template: entry.chat_template.clone(),
+    };
+    workshop
+        .open_export(&fetched)
+        .map_err(ModelError::Runtime)?;
+    Ok("checksums right, loads".into())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -276,6 +330,10 @@ mod tests {
             Ok(())
         }
 
+        fn open_export(&self, _: &FetchedExport) -> Result<(), String> {
+            Ok(())
+        }
+
         fn measure(&self, _: &Fetched) -> Result<Speeds, String> {
             Err("nothing is measured here".into())
         }
@@ -293,7 +351,11 @@ mod tests {
         let file = folder.path().join("My-Llama.gguf");
         fs::write(&file, tiny_llama().finish()).unwrap();
         run(
-            &ModelCommand::Import { file, name: None },
+            &ModelCommand::Import {
+                file,
+                name: None,
+                graph: None,
+            },
             &settings,
             &Nothing,
         )
@@ -313,7 +375,16 @@ mod tests {
         let file = folder.path().join("tiny.gguf");
         fs::write(&file, tiny_llama().finish()).unwrap();
         let name = Some("mine".to_owned());
-        run(&ModelCommand::Import { file, name }, &settings, &Nothing).unwrap();
+        run(
+            &ModelCommand::Import {
+                file,
+                name,
+                graph: None,
+            },
+            &settings,
+            &Nothing,
+        )
+        .unwrap();
         let copy = folder.path().join("mine").join("mine.gguf");
         let mut bytes = fs::read(&copy).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -338,7 +409,18 @@ mod tests {
             (&good, Some("")),
         ] {
             let (file, name) = (file.clone(), name.map(str::to_owned));
-            assert!(run(&ModelCommand::Import { file, name }, &settings, &Nothing).is_err());
+            assert!(
+                run(
+                    &ModelCommand::Import {
+                        file,
+                        name,
+                        graph: None
+                    },
+                    &settings,
+                    &Nothing
+                )
+                .is_err()
+            );
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }

@@ -6,6 +6,7 @@
 //! decoder) and those with `GroupQueryAttention` of onnxruntime-genai's model builder.
 
 pub mod config;
+pub(crate) mod import;
 pub mod layout;
 pub mod scan;
 
@@ -25,7 +26,7 @@ use super::ModelError;
 
 /// Largest text file of an export that is read; a tokenizer of 256,000 tokens has 33 MB.
 const MAX_TEXT: u64 = 128 << 20;
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 /// What else is read where it is there.
 const EXTRAS: [&str; 3] = [
@@ -351,3 +352,6 @@ fn unreadable(file: &str, problem: &dyn std::fmt::Display) -> ExportError {
         problem: problem.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

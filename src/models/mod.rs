@@ -16,7 +16,7 @@ pub(crate) mod template;
 pub(crate) mod tokenizer;
 pub(crate) mod tokenizer_json;
 
-pub use self::prepare::{Fetched, Prepared, fetch};
+pub use self::prepare::{Fetched, FetchedExport, Prepared, fetch, fetch_export};
 
 use std::path::{Path, PathBuf};
 

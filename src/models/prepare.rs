@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::{
     ModelError,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, Format},
     download::{self, Installed},
+    hub_export::HubExport,
     import::{self, Form, Precision},
 };
 use crate::config::ModelSettings;
@@ -43,6 +44,11 @@ pub struct Prepared {
 pub fn fetch(name: &str, settings: &ModelSettings) -> Result<Fetched, ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let entry = catalogue.chat_model(name)?;
+    if entry.format != Format::Gguf {
+        return Err(ModelError::Unsupported(
+            "graphs already, which are run as they are".into(),
+        ));
+    }
     Ok(Fetched {
         runtime: download::ensure(catalogue.runtime()?, settings)?,
         weights: download::ensure(entry, settings)?,
@@ -51,6 +57,41 @@ pub fn fetch(name: &str, settings: &ModelSettings) -> Result<Fetched, ModelError
         context: entry.context,
         chat_template: entry.chat_template.clone(),
     })
+}
+
+/// An export that is here, whole and checked.
+#[derive(Clone, Debug)]
+pub struct FetchedExport {
+    /// The ONNX Runtime library.
+    pub runtime: Installed,
+    pub export: HubExport,
+    /// Longest prompt plus output that the catalogue allows, tokens.
+    pub context: Option<u32>,
+    /// Replaces the chat template of the export.
+    pub chat_template: Option<String>,
+}
+
+/// The export of this name, with the runtime, which is downloaded if need be. None where
+/// the name is that of something else.
+///
+/// # Errors
+/// When a part is missing or not what it should be.
+pub fn fetch_export(
+    name: &str,
+    settings: &ModelSettings,
+) -> Result<Option<FetchedExport>, ModelError> {
+    let catalogue = Catalogue::with_imported(settings)?;
+    let entry = catalogue.chat_model(name)?;
+    if entry.format != Format::Onnx {
+        return Ok(None);
+    }
+    let folder = download::export(entry, settings, false)?;
+    Ok(Some(FetchedExport {
+        runtime: download::ensure(catalogue.runtime()?, settings)?,
+        export: HubExport::open(&folder, None)?,
+        context: entry.context,
+        chat_template: entry.chat_template.clone(),
+    }))
 }
 
 impl Fetched {

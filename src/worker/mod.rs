@@ -43,7 +43,7 @@ use clap::Args;
 
 use crate::{
     config::{ConfigError, ModelSettings, WorkerSettings},
-    models::{Fetched, Prepared, cli, speed::Speeds},
+    models::{self, Fetched, FetchedExport, Prepared, cli, speed::Speeds},
 };
 use engine::{Engine, EngineError};
 use onnx_text::OpenError;
@@ -110,6 +110,12 @@ impl cli::Workshop for Workshop {
             .map_err(|error| error.to_string())
     }
 
+    fn open_export(&self, export: &FetchedExport) -> Result<(), String> {
+        onnx_hub::open(export, 1, 1, self.threads)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
     fn measure(&self, files: &Fetched) -> Result<Speeds, String> {
         tune::measure(files, self.threads).map_err(|error| error.to_string())
     }
@@ -124,11 +130,16 @@ fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
             slots, context, delay,
         )));
     }
+    let threads = options.settings.threads() as usize;
+    let export = models::fetch_export(&options.model, &options.models);
+    if let Some(export) = export.map_err(OpenError::from)? {
+        return Ok(Box::new(onnx_hub::open(&export, slots, context, threads)?));
+    }
     let capacity = onnx_text::Capacity {
         slots,
         context,
         adapters: options.settings.adapter_places as usize,
-        threads: options.settings.threads() as usize,
+        threads,
     };
     Ok(onnx_text::open(&options.model, &options.models, capacity)?)
 }

@@ -28,10 +28,34 @@ use self::{
 };
 use super::engine::{Engine, EngineError, EngineInfo, Run, Vocabulary, Want};
 use crate::models::{
+    FetchedExport,
     hub_export::{HubExport, layout::Reach},
     peft::Adapter,
     tokenizer_json::HubTokenizer,
 };
+
+/// Loads an export with [`OnnxHub::load`], within the catalogue's limit.
+///
+/// # Errors
+/// As [`OnnxHub::load`].
+pub fn open(
+    fetched: &FetchedExport,
+    slots: usize,
+    context: usize,
+    threads: usize,
+) -> Result<OnnxHub, EngineError> {
+    let limit = fetched.context.map_or(usize::MAX, |limit| limit as usize);
+    let template = fetched.chat_template.as_deref();
+    let library = &fetched.runtime.path;
+    OnnxHub::load(
+        library,
+        &fetched.export,
+        template,
+        slots,
+        context.min(limit),
+        threads,
+    )
+}
 
 /// What an encoder-decoder has beside a decoder.
 struct Reader {

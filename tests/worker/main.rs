@@ -2,5 +2,6 @@
 
 mod batching;
 mod control;
+mod hub;
 mod protocol;
 mod support;

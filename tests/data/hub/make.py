@@ -144,18 +144,52 @@ def optimum(name, archive, graphs, legacy):
         pack(archive, Path(target), graphs, model)
 
 
-def genai(precision):
+def genai(archive, precision, device):
     model = made("wide-llama")
     with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as target:
         model.save_pretrained(source)
-        config = json.loads((Path(source) / "config.json").read_text())
         (Path(source) / "tokenizer.json").write_text(json.dumps(tokenizer(False)))
         (Path(source) / "tokenizer_config.json").write_text(json.dumps(dict(
             tokenizer_class="PreTrainedTokenizerFast", eos_token="</s>", bos_token="</s>")))
-        assert config["model_type"] == "llama"
         subprocess.run([sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", source, "-o", target,
-                        "-p", precision, "-e", "cpu", "-c", source], check=True)
-        pack(f"llama-gqa-{precision}", Path(target), ["model.onnx"], model)
+                        "-p", precision, "-e", device, "-c", source], check=True)
+        pack(archive, Path(target), ["model.onnx"], model)
+
+
+def keep():
+    """As transformers.js's converter does: logits of the last tokens alone."""
+    import onnx
+    from onnx import TensorProto, helper
+    from optimum.exporters.onnx import main_export
+    model = made("llama")
+    with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as target:
+        model.save_pretrained(source)
+        main_export(source, output=target, task="text-generation-with-past", do_validation=False)
+        path = Path(target) / "model.onnx"
+        whole = onnx.load(path)
+        graph = whole.graph
+        last = next(node for node in graph.node if "logits" in node.output)
+        hidden = last.input[0]
+        cut = [
+            helper.make_node("Constant", [], ["keep.zero"], value=helper.make_tensor("", TensorProto.INT64, [1], [0])),
+            helper.make_node("Constant", [], ["keep.one"], value=helper.make_tensor("", TensorProto.INT64, [1], [1])),
+            helper.make_node("Constant", [], ["keep.end"],
+                             value=helper.make_tensor("", TensorProto.INT64, [1], [2**63 - 1])),
+            helper.make_node("Sub", ["keep.zero", "num_logits_to_keep"], ["keep.minus"]),
+            helper.make_node("Reshape", ["keep.minus", "keep.one"], ["keep.start"]),
+            helper.make_node("Slice", [hidden, "keep.start", "keep.end", "keep.one"], ["keep.hidden"]),
+        ]
+        last.input[0] = "keep.hidden"
+        at = list(graph.node).index(last)
+        for node in reversed(cut):
+            graph.node.insert(at, node)
+        graph.input.append(helper.make_tensor_value_info("num_logits_to_keep", TensorProto.INT64, []))
+        for output in graph.output:
+            if output.name == "logits":
+                output.type.tensor_type.shape.dim[1].dim_param = "num_logits_to_keep"
+        onnx.checker.check_model(whole)
+        onnx.save(whole, path)
+        pack("llama-keep", Path(target), ["model.onnx"], model)
 
 
 MERGED, APART = ["decoder_model_merged.onnx"], ["decoder_model.onnx", "decoder_with_past_model.onnx"]
@@ -164,6 +198,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "optimum":
         for whole in ["gpt2", "llama", "opt", "gpt-neo", "bloom"]:
             optimum(whole, whole, ["model.onnx"], legacy=False)
+        keep()
         optimum("gpt2", "gpt2-merged", MERGED, legacy=True)
         optimum("llama", "llama-apart", APART, legacy=True)
         optimum("t5", "t5-merged", ENCODER + MERGED, legacy=False)
@@ -172,5 +207,8 @@ if __name__ == "__main__":
         optimum("bloom", "bloom-fused", ["model.onnx"], legacy=False)
         optimum("bloom", "bloom-fused-merged", MERGED, legacy=True)
     else:
-        for precision in ["fp32", "fp16", "int4"]:
-            genai(precision)
+        genai("llama-gqa", "fp32", "cpu")
+        genai("llama-gqa-int4", "int4", "cpu")
+        # With MultiHeadAttention and a mask.
+        genai("llama-mha-fp16", "fp16", "cpu")
+        genai("llama-gqa-fp16", "fp16", "cuda")
