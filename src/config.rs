@@ -6,6 +6,8 @@ use std::{fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::models::import::Precision;
+
 /// A value that must not reach a log, an error or a screen.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -111,6 +113,16 @@ pub struct ModelSettings {
     /// Never download; say what is missing instead
     #[arg(long, env = "PARLOUR_OFFLINE")]
     pub offline: bool,
+    /// How chat models are held [default: what is fastest here, measured at first start]
+    #[arg(long, env = "PARLOUR_PRECISION", value_parser = precision)]
+    pub precision: Option<Precision>,
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    Precision::named(name).ok_or_else(|| {
+        let known = Precision::ALL.map(Precision::name).join(", ");
+        format!("no precision is called {name:?}; known are {known}")
+    })
 }
 
 impl ModelSettings {
@@ -140,6 +152,9 @@ pub struct WorkerSettings {
     /// Beginnings of prompts that the worker keeps, so as not to read them again
     #[arg(long, env = "PARLOUR_SHELVES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub shelves: u32,
+    /// Adapters that the worker holds ready at once
+    #[arg(long, env = "PARLOUR_ADAPTER_PLACES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(0..=4096))]
+    pub adapter_places: u32,
     /// Requests that may wait for a slot before the worker refuses
     #[arg(long, env = "PARLOUR_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub queue: u32,
@@ -161,11 +176,14 @@ pub struct WorkerSettings {
 impl WorkerSettings {
     /// Threads that compute.
     pub fn threads(&self) -> u32 {
-        self.threads.unwrap_or_else(|| {
-            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-            u32::try_from(cores.min(16)).unwrap_or(16)
-        })
+        self.threads.unwrap_or_else(default_threads)
     }
+}
+
+/// The machine's cores, at most 16: beyond, memory is what a small model waits for.
+pub fn default_threads() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    u32::try_from(cores.min(16)).unwrap_or(16)
 }
 
 /// The raw settings of `parlour serve`, as clap reads them.

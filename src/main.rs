@@ -61,7 +61,12 @@ fn run() -> anyhow::Result<()> {
             actix_web::rt::System::new().block_on(web::serve(*settings))?;
         }
         Command::Worker(options) => worker::run(options)?,
-        Command::Model { settings, command } => model_cli::run(&command, &settings)?,
+        Command::Model { settings, command } => {
+            let workshop = worker::Workshop {
+                threads: config::default_threads() as usize,
+            };
+            model_cli::run(&command, &settings, &workshop)?;
+        }
         Command::Bench { command } => bench::run(command)?,
     }
     Ok(())

@@ -15,19 +15,24 @@ use parlour::{
     models::{
         catalogue::Catalogue,
         download,
-        import::{self, Precision},
+        import::{self, Attention, Form, Precision},
     },
     wire::worker::{Message, Role},
     worker::{
         engine::{Engine, Run, Vocabulary, Want},
-        onnx_text::{self, OnnxText, Parts},
+        onnx_text::{self, Capacity, OnnxText, Parts},
     },
 };
 use serde::Deserialize;
 
 const MODEL: &str = "smollm2-135m";
 const SLOTS: usize = 8;
-const CONTEXT: usize = 512;
+const CAPACITY: Capacity = Capacity {
+    slots: SLOTS,
+    context: 512,
+    adapters: 2,
+    threads: 2,
+};
 
 #[derive(Deserialize)]
 struct Reference {
@@ -71,7 +76,14 @@ struct Settings {
 /// One engine at a time: several would fight for the cores and the memory.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn load(precision: Precision) -> (OnnxText, MutexGuard<'static, ()>) {
+/// What a GPU computes, computed by the processor.
+const GROUPED: Form = Form {
+    precision: Precision::Fp32,
+    attention: Attention::Grouped,
+};
+
+fn load(form: impl Into<Form>) -> (OnnxText, MutexGuard<'static, ()>) {
+    let form = form.into();
     let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let settings = Settings::parse_from(["test"]).models;
     let catalogue = Catalogue::builtin();
@@ -79,15 +91,24 @@ fn load(precision: Precision) -> (OnnxText, MutexGuard<'static, ()>) {
     let weights = download::ensure(entry, &settings).unwrap();
     let runtime = download::ensure(catalogue.runtime().unwrap(), &settings).unwrap();
     let folder: PathBuf = download::folder(entry, &settings).unwrap();
-    let graph = import::import(&weights.path, &weights.sha256, &folder, precision).unwrap();
+    let graph = import::import(&weights.path, &weights.sha256, &folder, form).unwrap();
     let parts = Parts {
         runtime: &runtime.path,
         gguf: &weights.path,
         graph: &graph,
-        precision,
+        form,
         chat_template: None,
     };
-    (OnnxText::load(parts, SLOTS, CONTEXT, 2).unwrap(), turn)
+    (OnnxText::load(parts, CAPACITY).unwrap(), turn)
+}
+
+fn small(context: usize) -> Capacity {
+    Capacity {
+        slots: 2,
+        context,
+        adapters: 0,
+        threads: 1,
+    }
 }
 
 fn step(engine: &mut OnnxText, slot: usize, past: usize, tokens: &[u32], want: Want) -> Vec<f32> {
@@ -283,8 +304,8 @@ fn bits(logits: &[f32]) -> Vec<u32> {
 
 /// Rows join one by one, the first prompt chunks computed beside rows that decode; rows
 /// leave, and the last slot's state is copied into the gap.
-fn in_company_as_alone(precision: Precision) {
-    let (mut engine, _turn) = load(precision);
+fn in_company_as_alone(form: impl Into<Form>) {
+    let (mut engine, _turn) = load(form);
     let scripts: Vec<Script> = (0..SLOTS as u32).map(Script::new).collect();
     let alone: Vec<Vec<Vec<u32>>> = scripts
         .iter()
@@ -354,6 +375,11 @@ fn a_row_in_company_has_the_very_logits_it_has_alone_with_bytes_by_row() {
 }
 
 #[test]
+fn a_row_in_company_has_the_very_logits_it_has_alone_with_grouped_attention() {
+    in_company_as_alone(Precision::Fp16);
+}
+
+#[test]
 fn all_positions_last_row_is_what_the_last_position_gives() {
     let (mut engine, _turn) = load(Precision::default());
     let prompt = &reference().chats[0].prompt;
@@ -364,20 +390,17 @@ fn all_positions_last_row_is_what_the_last_position_gives() {
     assert!(bits(&all[(prompt.len() - 1) * vocabulary..]) == bits(&last));
 }
 
-/// A chunk of a single token is the exception: attention over one query adds in another
-/// order, and the rounding of activations to bytes makes much of the last bits.
-#[test]
-fn a_prompt_may_be_cut_anywhere_into_chunks_of_two_or_more_tokens() {
-    let (mut engine, _turn) = load(Precision::default());
+fn cut_anywhere(form: impl Into<Form>, sizes: &[usize]) {
+    let (mut engine, _turn) = load(form);
     let prompt = &reference().chats[1].prompt;
     let whole = step(&mut engine, 0, 0, prompt, Want::Last);
-    for size in [2, 3, 4, 5, 7, 13, 33] {
+    for &size in sizes {
         let mut past = 0;
         let mut last = Vec::new();
         while past < prompt.len() {
-            // Never a rest of one.
+            // Never a rest of one by chance.
             let end = match past + size {
-                end if end + 1 >= prompt.len() => prompt.len(),
+                end if end + 1 >= prompt.len() && size > 1 => prompt.len(),
                 end => end,
             };
             last = step(&mut engine, 1, past, &prompt[past..end], Want::Last);
@@ -385,6 +408,22 @@ fn a_prompt_may_be_cut_anywhere_into_chunks_of_two_or_more_tokens() {
         }
         assert!(bits(&last) == bits(&whole), "chunks of {size}");
     }
+}
+
+#[test]
+fn a_prompt_may_be_cut_anywhere() {
+    cut_anywhere(Precision::default(), &[1, 2, 3, 5, 13, 33]);
+}
+
+#[test]
+fn a_prompt_may_be_cut_anywhere_with_bytes_by_row() {
+    cut_anywhere(Precision::Int8Row, &[1, 2, 7, 33]);
+}
+
+/// The runtime's own attention adds over one query in another order than over several.
+#[test]
+fn with_grouped_attention_a_prompt_may_be_cut_into_chunks_of_two_or_more_tokens() {
+    cut_anywhere(GROUPED, &[2, 3, 7, 33]);
 }
 
 #[test]
@@ -403,7 +442,7 @@ fn a_reused_slot_never_leaks_its_former_owners_text() {
 fn an_engine_is_opened_by_its_models_name() {
     let _turn = load(Precision::default());
     let settings = Settings::parse_from(["test"]).models;
-    let engine = onnx_text::open(MODEL, &settings, 2, 1 << 20, 1).unwrap();
+    let engine = onnx_text::open(MODEL, &settings, small(1 << 20)).unwrap();
     let info = engine.info();
     assert_eq!(
         (info.slots, info.context, info.vocabulary),
@@ -411,7 +450,7 @@ fn an_engine_is_opened_by_its_models_name() {
     );
     assert_eq!(info.precision, "nbits8");
     assert_eq!(engine.vocabulary().size(), info.vocabulary);
-    let error = onnx_text::open("nobody", &settings, 2, 256, 1)
+    let error = onnx_text::open("nobody", &settings, small(256))
         .err()
         .unwrap();
     assert!(error.to_string().contains(MODEL), "{error}");
@@ -429,7 +468,7 @@ fn runs_that_do_not_fit_are_refused() {
     };
     for bad in [
         run(SLOTS, 0, &[5]),
-        run(0, CONTEXT, &[5]),
+        run(0, CAPACITY.context, &[5]),
         run(0, 0, &[]),
         run(0, 0, &[49_152]),
         run(0, usize::MAX, &[5]),
@@ -437,5 +476,5 @@ fn runs_that_do_not_fit_are_refused() {
         assert!(engine.step(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
     }
     assert!(engine.copy_slot(0, SLOTS, 1).is_err());
-    assert!(engine.copy_slot(0, 1, CONTEXT + 1).is_err());
+    assert!(engine.copy_slot(0, 1, CAPACITY.context + 1).is_err());
 }

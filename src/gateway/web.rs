@@ -93,7 +93,8 @@ type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
 pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     if settings.needs_worker()? && settings.worker_socket.is_none() && !is_toy(settings) {
-        models::prepare(&settings.model, &settings.models)?;
+        let files = models::fetch(&settings.model, &settings.models)?;
+        files.import(files.precision.unwrap_or_default())?;
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ pub struct ModelEntry {
     pub context: Option<u32>,
     /// How its weights are held once imported. Chat models only.
     #[serde(default)]
-    pub precision: Precision,
+    pub precision: Option<Precision>,
     /// Jinja text that replaces the one in the model's own metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<String>,
@@ -244,7 +244,7 @@ impl ModelEntry {
             architecture: Some("llama".into()),
             languages: Vec::new(),
             context: None,
-            precision: Precision::default(),
+            precision: None,
             chat_template: None,
             sources: vec![Source {
                 os: None,

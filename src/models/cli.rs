@@ -14,12 +14,22 @@ use crate::{
         catalogue::{Catalogue, ENTRY_FILE, Kind, ModelEntry},
         download::{self, Installed},
         gguf::Gguf,
-        import::{self, LlamaShape},
+        import::{self, DecoderShape},
         lock::Lock,
-        runtime,
+        prepare::{Fetched, Prepared},
+        speed::Speeds,
         tokenizer::ChatTokenizer,
     },
 };
+
+/// What commands need of the worker, which stands above the models.
+pub trait Workshop {
+    /// Opens what was prepared as the worker would; says in words why it cannot.
+    fn open(&self, prepared: &Prepared) -> Result<(), String>;
+
+    /// Measures and keeps how fast each precision is here; says in words why it cannot.
+    fn measure(&self, files: &Fetched) -> Result<Speeds, String>;
+}
 
 /// Commands about weights.
 #[derive(Clone, Debug, Subcommand)]
@@ -41,18 +51,28 @@ pub enum ModelCommand {
     },
     /// Read everything that is here again, compare checksums, load every model
     Check,
+    /// Measure which precision is fastest on this machine, and use it from now on
+    TuneSpeed {
+        /// Name in the catalogue
+        name: String,
+    },
 }
 
 /// Does what a command says; tells on standard output.
 ///
 /// # Errors
 /// As the command's parts; `check` reports every problem before it fails.
-pub fn run(command: &ModelCommand, settings: &ModelSettings) -> Result<(), ModelError> {
+pub fn run(
+    command: &ModelCommand,
+    settings: &ModelSettings,
+    workshop: &dyn Workshop,
+) -> Result<(), ModelError> {
     match command {
         ModelCommand::List => list(settings),
         ModelCommand::Pull { name } => pull(name, settings),
         ModelCommand::Import { file, name } => import_file(file, name.as_deref(), settings),
-        ModelCommand::Check => check(settings),
+        ModelCommand::Check => check(settings, workshop),
+        ModelCommand::TuneSpeed { name } => tune_speed(name, settings, workshop),
     }
 }
 
@@ -90,9 +110,10 @@ fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let entry = catalogue.entry(name)?;
     if entry.kind == Kind::Chat {
-        let prepared = models::prepare(name, settings)?;
-        println!("{name}: {}", prepared.weights.path.display());
-        println!("onnxruntime: {}", prepared.runtime.path.display());
+        let files = models::fetch(name, settings)?;
+        println!("{name}: {}", files.weights.path.display());
+        println!("onnxruntime: {}", files.runtime.path.display());
+        let prepared = files.import(files.precision.unwrap_or_default())?;
         println!("imported: {}", prepared.graph.display());
     } else {
         let installed = download::ensure(entry, settings)?;
@@ -108,7 +129,8 @@ fn graph(
     settings: &ModelSettings,
 ) -> Result<PathBuf, ModelError> {
     let folder = download::folder(entry, settings)?;
-    import::import(&installed.path, &installed.sha256, &folder, entry.precision)
+    let precision = entry.precision.unwrap_or_default();
+    import::import(&installed.path, &installed.sha256, &folder, precision)
 }
 
 fn import_file(
@@ -125,7 +147,7 @@ fn import_file(
     }
     // Everything that can be refused is refused before a byte is copied.
     let gguf = Gguf::open(file).map_err(|error| ModelError::gguf(file, error))?;
-    LlamaShape::of(&gguf)?;
+    DecoderShape::of(&gguf)?;
     ChatTokenizer::of(&gguf, None)?;
 
     let sha256 = download::sha256_of(file)?;
@@ -155,7 +177,37 @@ fn import_file(
     Ok(())
 }
 
-fn check(settings: &ModelSettings) -> Result<(), ModelError> {
+fn tune_speed(
+    name: &str,
+    settings: &ModelSettings,
+    workshop: &dyn Workshop,
+) -> Result<(), ModelError> {
+    let files = models::fetch(name, settings)?;
+    let speeds = workshop.measure(&files).map_err(ModelError::Runtime)?;
+    println!("tokens a second on {}", speeds.machine.processor);
+    println!(
+        "{:<10} {:>9} {:>9} {:>9}",
+        "PRECISION", "PREFILL", "1 TEXT", "8 TEXTS"
+    );
+    let best = speeds.best();
+    for speed in &speeds.measured {
+        let mark = if Some(speed.precision) == best {
+            "  used"
+        } else {
+            ""
+        };
+        println!(
+            "{:<10} {:>9.0} {:>9.0} {:>9.0}{mark}",
+            speed.precision, speed.prefill, speed.decode_one, speed.decode_eight
+        );
+    }
+    if let Some(precision) = files.precision {
+        println!("but {precision} is insisted on, by PARLOUR_PRECISION or the catalogue");
+    }
+    Ok(())
+}
+
+fn check(settings: &ModelSettings, workshop: &dyn Workshop) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let mut problems = 0;
     let mut tell = |name: &str, result: Result<String, ModelError>| match result {
@@ -168,7 +220,7 @@ fn check(settings: &ModelSettings) -> Result<(), ModelError> {
     let library = match download::installed_anew(catalogue.runtime()?, settings) {
         Ok(Some(installed)) => {
             tell("onnxruntime", Ok("checksum right".into()));
-            Some(installed.path)
+            Some(installed)
         }
         Ok(None) => {
             println!("onnxruntime: not installed");
@@ -184,7 +236,10 @@ fn check(settings: &ModelSettings) -> Result<(), ModelError> {
         .iter()
         .filter(|entry| entry.kind == Kind::Chat)
     {
-        tell(&entry.name, check_chat(entry, library.as_deref(), settings));
+        tell(
+            &entry.name,
+            check_chat(entry, library.as_ref(), settings, workshop),
+        );
     }
     match problems {
         0 => Ok(()),
@@ -194,8 +249,9 @@ fn check(settings: &ModelSettings) -> Result<(), ModelError> {
 
 fn check_chat(
     entry: &ModelEntry,
-    library: Option<&Path>,
+    library: Option<&Installed>,
     settings: &ModelSettings,
+    workshop: &dyn Workshop,
 ) -> Result<String, ModelError> {
     let Some(installed) = download::installed_anew(entry, settings)? else {
         return Ok("not installed".into());
@@ -206,8 +262,16 @@ fn check_chat(
     let Some(library) = library else {
         return Ok("checksum right; not loaded, because the runtime is missing".into());
     };
-    let graph = graph(entry, &installed, settings)?;
-    runtime::session(library, &graph, 1)?;
+    let files = Fetched {
+        runtime: library.clone(),
+        weights: installed,
+        folder: download::folder(entry, settings)?,
+        precision: entry.precision,
+        context: entry.context,
+        chat_template: entry.chat_template.clone(),
+    };
+    let prepared = files.import(entry.precision.unwrap_or_default())?;
+    workshop.open(&prepared).map_err(ModelError::Runtime)?;
     Ok("checksum right, loads".into())
 }
 
@@ -224,6 +288,18 @@ mod tests {
         models: ModelSettings,
     }
 
+    struct Nothing;
+
+    impl Workshop for Nothing {
+        fn open(&self, _: &Prepared) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn measure(&self, _: &Fetched) -> Result<Speeds, String> {
+            Err("nothing is measured here".into())
+        }
+    }
+
     fn settings(folder: &Path) -> ModelSettings {
         let folder = folder.to_str().unwrap();
         Arguments::parse_from(["test", "--models", folder, "--offline"]).models
@@ -235,13 +311,18 @@ mod tests {
         let settings = settings(folder.path());
         let file = folder.path().join("My-Llama.gguf");
         fs::write(&file, tiny_llama().finish()).unwrap();
-        run(&ModelCommand::Import { file, name: None }, &settings).unwrap();
+        run(
+            &ModelCommand::Import { file, name: None },
+            &settings,
+            &Nothing,
+        )
+        .unwrap();
         let catalogue = Catalogue::with_imported(&settings).unwrap();
         let entry = catalogue.chat_model("my-llama").unwrap();
         let installed = download::ensure(entry, &settings).unwrap();
         assert_eq!(fs::read(installed.path).unwrap(), tiny_llama().finish());
-        run(&ModelCommand::List, &settings).unwrap();
-        run(&ModelCommand::Check, &settings).unwrap();
+        run(&ModelCommand::List, &settings, &Nothing).unwrap();
+        run(&ModelCommand::Check, &settings, &Nothing).unwrap();
     }
 
     #[test]
@@ -251,12 +332,12 @@ mod tests {
         let file = folder.path().join("tiny.gguf");
         fs::write(&file, tiny_llama().finish()).unwrap();
         let name = Some("mine".to_owned());
-        run(&ModelCommand::Import { file, name }, &settings).unwrap();
+        run(&ModelCommand::Import { file, name }, &settings, &Nothing).unwrap();
         let copy = folder.path().join("mine").join("mine.gguf");
         let mut bytes = fs::read(&copy).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(copy, bytes).unwrap();
-        let error = run(&ModelCommand::Check, &settings).unwrap_err();
+        let error = run(&ModelCommand::Check, &settings, &Nothing).unwrap_err();
         assert!(matches!(error, ModelError::Damaged(1)), "{error}");
     }
 
@@ -275,7 +356,7 @@ mod tests {
             (&good, Some("")),
         ] {
             let (file, name) = (file.clone(), name.map(str::to_owned));
-            assert!(run(&ModelCommand::Import { file, name }, &settings).is_err());
+            assert!(run(&ModelCommand::Import { file, name }, &settings, &Nothing).is_err());
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }

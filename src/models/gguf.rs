@@ -1,9 +1,14 @@
-//! Reads GGUF files: metadata and the tensor types that chat models of this house use.
+//! Reads GGUF files: metadata, and tensors as numbers.
 //!
 //! The layout is that of the GGUF specification, versions 2 and 3 (little-endian):
 //! magic, version, counts, key/value pairs, tensor descriptions, then the tensors' data
 //! at multiples of `general.alignment`. Every length is checked against what the file
 //! still holds before anything is allocated, so a hostile file costs an error, not memory.
+
+pub mod blocks;
+mod types;
+
+pub use blocks::BlockMatrix;
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +17,8 @@ use std::{
     path::Path,
 };
 
-use half::f16;
+pub use self::types::TensorType;
 
-/// Weights in one block of the quantised types.
-const BLOCK: usize = 32;
 /// Arrays inside arrays deeper than this are refused.
 const MAX_DEPTH: u32 = 4;
 /// Dimensions that a tensor may have, as in ggml.
@@ -39,7 +42,8 @@ pub enum GgufError {
     #[error("it has no tensor {0}")]
     NoTensor(String),
     #[error(
-        "its tensor {name} has type {kind}, which is not read (F32, F16, Q4_0, Q4_1, Q8_0 are)"
+        "its tensor {name} has type {kind}, which is not read ({} are)",
+        TensorType::NAMES
     )]
     TensorType { name: String, kind: u32 },
 }
@@ -53,43 +57,6 @@ pub enum Value {
     Bool(bool),
     Text(String),
     Array(Vec<Value>),
-}
-
-/// How a tensor's numbers are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TensorType {
-    F32,
-    F16,
-    /// Blocks of 32: one scale, 4-bit numbers around 8.
-    Q4_0,
-    /// Blocks of 32: one scale, one minimum, 4-bit numbers.
-    Q4_1,
-    /// Blocks of 32: one scale, signed bytes.
-    Q8_0,
-}
-
-impl TensorType {
-    fn of(kind: u32) -> Option<Self> {
-        match kind {
-            0 => Some(Self::F32),
-            1 => Some(Self::F16),
-            2 => Some(Self::Q4_0),
-            3 => Some(Self::Q4_1),
-            8 => Some(Self::Q8_0),
-            _ => None,
-        }
-    }
-
-    /// (numbers, bytes) of the smallest unit.
-    fn unit(self) -> (usize, usize) {
-        match self {
-            Self::F32 => (1, 4),
-            Self::F16 => (1, 2),
-            Self::Q4_0 => (BLOCK, 2 + BLOCK / 2),
-            Self::Q4_1 => (BLOCK, 4 + BLOCK / 2),
-            Self::Q8_0 => (BLOCK, 2 + BLOCK),
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -108,6 +75,14 @@ pub struct Matrix {
     pub columns: usize,
     /// `rows × columns` numbers, row after row.
     pub data: Vec<f32>,
+}
+
+/// A tensor as the file holds it.
+struct Raw {
+    kind: TensorType,
+    rows: usize,
+    columns: usize,
+    bytes: Vec<u8>,
 }
 
 /// An open GGUF file.
@@ -306,6 +281,21 @@ impl<R: Read + Seek> Gguf<R> {
     /// When it is missing, of a type that is not read, has more than two dimensions
     /// or lies outside the file.
     pub fn matrix(&mut self, name: &str) -> Result<Matrix, GgufError> {
+        let raw = self.raw(name)?;
+        let (_, unit_bytes) = raw.kind.unit();
+        let mut data = Vec::with_capacity(raw.rows * raw.columns);
+        for block in raw.bytes.chunks_exact(unit_bytes) {
+            types::dequantise(raw.kind, block, &mut data);
+        }
+        Ok(Matrix {
+            rows: raw.rows,
+            columns: raw.columns,
+            data,
+        })
+    }
+
+    /// A tensor's bytes, as many as its type and size call for.
+    fn raw(&mut self, name: &str) -> Result<Raw, GgufError> {
         let kind = self.tensor_type(name)?;
         let info = self.info(name)?;
         let malformed = |problem: &str| GgufError::Malformed(format!("tensor {name} {problem}"));
@@ -331,16 +321,13 @@ impl<R: Read + Seek> Gguf<R> {
         // It fits: the file holds that many bytes.
         let (rows, columns, bytes) = (rows as usize, columns as usize, bytes as usize);
         self.reader.seek(SeekFrom::Start(start))?;
-        let mut raw = vec![0; bytes];
-        self.reader.read_exact(&mut raw)?;
-        let mut data = Vec::with_capacity(rows * columns);
-        for block in raw.chunks_exact(unit_bytes) {
-            dequantise(kind, block, &mut data);
-        }
-        Ok(Matrix {
+        let mut bytes = vec![0; bytes];
+        self.reader.read_exact(&mut bytes)?;
+        Ok(Raw {
+            kind,
             rows,
             columns,
-            data,
+            bytes,
         })
     }
 
@@ -355,31 +342,6 @@ fn missing(key: &str, wanted: &'static str) -> GgufError {
     GgufError::Metadata {
         key: key.to_owned(),
         wanted,
-    }
-}
-
-/// One unit's numbers, by the formulas of ggml's `dequantize_row_*`.
-fn dequantise(kind: TensorType, block: &[u8], out: &mut Vec<f32>) {
-    let half = |at: usize| f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
-    match kind {
-        TensorType::F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
-        TensorType::F16 => out.push(half(0)),
-        TensorType::Q4_0 => {
-            let scale = half(0);
-            let nibbles = &block[2..];
-            out.extend(nibbles.iter().map(|b| scale * (f32::from(b & 15) - 8.0)));
-            out.extend(nibbles.iter().map(|b| scale * (f32::from(b >> 4) - 8.0)));
-        }
-        TensorType::Q4_1 => {
-            let (scale, minimum) = (half(0), half(2));
-            let nibbles = &block[4..];
-            out.extend(nibbles.iter().map(|b| scale * f32::from(b & 15) + minimum));
-            out.extend(nibbles.iter().map(|b| scale * f32::from(b >> 4) + minimum));
-        }
-        TensorType::Q8_0 => {
-            let scale = half(0);
-            out.extend(block[2..].iter().map(|b| scale * f32::from(*b as i8)));
-        }
     }
 }
 

@@ -4,19 +4,22 @@ pub mod catalogue;
 pub mod cli;
 pub mod download;
 pub mod gguf;
+pub mod hub_export;
 pub mod import;
 pub(crate) mod lock;
 pub mod peft;
 mod prepare;
-pub mod runtime;
+pub(crate) mod specials;
+pub mod speed;
 pub(crate) mod template;
 pub(crate) mod tokenizer;
+pub(crate) mod tokenizer_json;
 
-pub use self::prepare::{Prepared, prepare};
+pub use self::prepare::{Fetched, Prepared, fetch};
 
 use std::path::{Path, PathBuf};
 
-use self::{download::ByHand, gguf::GgufError};
+use self::{download::ByHand, gguf::GgufError, hub_export::ExportError};
 use crate::config::ConfigError;
 
 /// Why a model cannot be used.
@@ -35,6 +38,8 @@ pub enum ModelError {
     Gguf(#[from] GgufError),
     #[error("this model cannot be imported: it has {0}")]
     Unsupported(String),
+    #[error("{}: {error}", path.display())]
+    Export { path: PathBuf, error: ExportError },
     #[error("the model's chat template refuses: {0}")]
     Template(String),
     #[error("no model is called {name:?}; known are {known}")]

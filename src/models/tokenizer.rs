@@ -1,42 +1,97 @@
 //! Text to tokens and back, from a GGUF file's own vocabulary, merges and template.
 
+pub(crate) mod bpe;
+mod spm;
+
 use std::{
     collections::HashMap,
     io::{Read, Seek},
 };
 
-use tokenizers::{
-    Tokenizer,
-    models::bpe::{BPE, Vocab},
-    pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
-};
+use tokenizers::Tokenizer;
 
+use self::{bpe::PreTokenizer, spm::Pieces};
 use crate::{
-    models::{ModelError, gguf::Gguf, template::ChatTemplate},
+    models::{
+        ModelError,
+        gguf::{Gguf, Value},
+        template::ChatTemplate,
+    },
     wire::worker::Message,
 };
 
 /// `tokenizer.ggml.token_type` of tokens that steer a model and stand for no text.
 const CONTROL: i64 = 3;
-/// `tokenizer.ggml.token_type` of tokens that are matched whole in a template's text.
+/// `tokenizer.ggml.token_type` of tokens that are matched whole.
 const USER_DEFINED: i64 = 4;
+/// `tokenizer.ggml.token_type` of tokens that stand for single bytes, written `<0x0A>`.
+const BYTE: i64 = 6;
+/// `tokenizer.ggml.token_type` of what stands for no text: unknown and unused tokens.
+const NO_TEXT: [i64; 2] = [2, 5];
+/// Texts of tokens that end a turn, likeliest first. Files do not always say which does, and
+/// some give them a type that is not [`CONTROL`].
+const TURN_ENDS: [&str; 6] = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|eom_id|>",
+    "<|endoftext|>",
+];
 /// Unicode's noncharacters: no text that people exchange contains them.
 const NONCHARACTERS: std::ops::RangeInclusive<char> = '\u{FDD0}'..='\u{FDEF}';
 
-/// A byte-level BPE vocabulary with its chat template.
+/// A vocabulary with its chat template.
 pub(crate) struct ChatTokenizer {
-    bpe: Tokenizer,
-    template: ChatTemplate,
-    /// Texts of control and user-defined tokens, longest first.
-    specials: Vec<(String, u32)>,
+    merging: Merging,
+    /// None: the model was not trained on chats.
+    template: Option<ChatTemplate>,
+    /// Tokens that count in what the template adds only: control tokens, and markup that a
+    /// byte-level vocabulary defines.
+    specials: Literals,
+    /// Tokens that are matched whole in any text, such as runs of spaces.
+    literals: Literals,
     control: Vec<bool>,
     /// What each token stands for, one after another.
     bytes: Vec<u8>,
     /// Where each token's bytes end in `bytes`.
     ends: Vec<usize>,
     end: u32,
-    /// Put before a chat that does not start with it.
+    /// Put before what does not start with it.
     bos: Option<u32>,
+}
+
+/// How a text between matched tokens becomes tokens.
+enum Merging {
+    ByteLevel(Box<Tokenizer>),
+    SentencePiece(Pieces),
+}
+
+/// Tokens that are found in a text as they stand.
+#[derive(Default)]
+struct Literals(
+    /// By first character, longest first.
+    HashMap<char, Vec<(String, u32)>>,
+);
+
+impl Literals {
+    fn add(&mut self, text: &str, id: u32) {
+        let Some(first) = text.chars().next() else {
+            return;
+        };
+        let same = self.0.entry(first).or_default();
+        let place = same.partition_point(|(other, _)| other.len() >= text.len());
+        same.insert(place, (text.to_owned(), id));
+    }
+
+    /// The longest one that `text` starts with.
+    fn at(&self, text: &str) -> Option<(&str, u32)> {
+        self.0
+            .get(&text.chars().next()?)?
+            .iter()
+            .find(|(literal, _)| text.starts_with(literal.as_str()))
+            .map(|(literal, id)| (literal.as_str(), *id))
+    }
 }
 
 impl ChatTokenizer {
@@ -51,56 +106,109 @@ impl ChatTokenizer {
         template: Option<&str>,
     ) -> Result<Self, ModelError> {
         let refuse = |problem: String| Err(ModelError::Unsupported(problem));
-        let kind = gguf.text("tokenizer.ggml.model")?;
-        if kind != "gpt2" {
-            return refuse(format!(
-                "a tokenizer of kind {kind:?}; only byte-level BPE (\"gpt2\") is read"
-            ));
-        }
-        let pre = gguf.text("tokenizer.ggml.pre")?;
-        if pre != "smollm" {
-            return refuse(format!(
-                "a pre-tokenizer {pre:?}; only \"smollm\" is reproduced"
-            ));
-        }
         let tokens = gguf.texts("tokenizer.ggml.tokens")?;
         let types = gguf.integers("tokenizer.ggml.token_type")?;
         if types.len() != tokens.len() || tokens.len() > 1 << 24 {
             return refuse(format!("{} tokens of {} types", tokens.len(), types.len()));
         }
-        let token = |key: &str| -> Result<u32, ModelError> {
-            let id = gguf.integer(key)?;
+        let token = |key: &str| -> Result<Option<u32>, ModelError> {
+            let key = format!("tokenizer.ggml.{key}_token_id");
+            if gguf.get(&key).is_none() {
+                return Ok(None);
+            }
+            let id = gguf.integer(&key)?;
             match u32::try_from(id) {
-                Ok(id) if (id as usize) < tokens.len() => Ok(id),
+                Ok(id) if (id as usize) < tokens.len() => Ok(Some(id)),
                 _ => Err(ModelError::Unsupported(format!("{key} = {id}"))),
             }
         };
-        let eos = token("tokenizer.ggml.eos_token_id")?;
-        let end = match gguf.get("tokenizer.ggml.eot_token_id") {
-            Some(_) => token("tokenizer.ggml.eot_token_id")?,
-            None => eos,
+        let kind = gguf.text("tokenizer.ggml.model")?;
+        let pre = match kind {
+            "gpt2" => {
+                let name = gguf.text("tokenizer.ggml.pre")?;
+                let Some(pre) = PreTokenizer::of(name) else {
+                    return refuse(format!("a pre-tokenizer {name:?}, which is not reproduced"));
+                };
+                Some(pre)
+            }
+            "llama" => None,
+            _ => {
+                return refuse(format!(
+                    "a tokenizer of kind {kind:?}; byte-level BPE (\"gpt2\") and \
+                     SentencePiece (\"llama\") are read"
+                ));
+            }
         };
-        let bos_text = match gguf.get("tokenizer.ggml.bos_token_id") {
-            Some(_) => tokens[token("tokenizer.ggml.bos_token_id")? as usize],
-            None => "",
+        let Some(eos) = token("eos")? else {
+            return refuse("no tokenizer.ggml.eos_token_id".into());
         };
-        let bos = match gguf.flag("tokenizer.ggml.add_bos_token") {
-            Some(true) => Some(token("tokenizer.ggml.bos_token_id")?),
-            _ => None,
+        let template = match (template, gguf.get("tokenizer.chat_template")) {
+            (Some(template), _) => Some(template),
+            (None, Some(_)) => Some(gguf.text("tokenizer.chat_template")?),
+            (None, None) => None,
+        };
+        // A base model may have the turn's end of its chatting sister in its vocabulary.
+        let turn_end = || {
+            let template = template?;
+            let known = |end: &&&str| template.contains(**end);
+            let texts = TURN_ENDS.iter().filter(known);
+            texts
+                .filter_map(|text| tokens.iter().position(|token| token == text))
+                .next()
+        };
+        let end = match token("eot")? {
+            Some(eot) => eot,
+            None => turn_end().map_or(eos, |id| id as u32),
+        };
+        let expects_bos = pre.as_ref().is_none_or(|pre| pre.add_bos);
+        let bos = token("bos")?;
+        let added_bos = match gguf.flag("tokenizer.ggml.add_bos_token") {
+            Some(false) => None,
+            None if !expects_bos => None,
+            _ if bos.is_none() => return refuse("no tokenizer.ggml.bos_token_id".into()),
+            _ => bos,
         };
 
-        let byte_of = byte_alphabet();
+        let byte_of = bpe::byte_alphabet();
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(tokens.len()));
-        let mut specials = Vec::new();
+        let (mut specials, mut literals) = (Literals::default(), Literals::default());
         let mut control = Vec::with_capacity(tokens.len());
-        for (id, (&text, &kind)) in tokens.iter().zip(&types).enumerate() {
-            control.push(kind == CONTROL);
+        let scores = match &pre {
+            Some(_) => Vec::new(),
+            None => scores(gguf, tokens.len())?,
+        };
+        let prefix = gguf.flag("tokenizer.ggml.add_space_prefix");
+        let mut pieces = Pieces::new(prefix.unwrap_or(true));
+        for (id, (&text, &kind)) in (0_u32..).zip(tokens.iter().zip(&types)) {
+            let steers = kind == CONTROL || id == end || id == eos || TURN_ENDS.contains(&text);
+            control.push(steers);
             match kind {
-                CONTROL | USER_DEFINED if text.is_empty() => {}
-                CONTROL => specials.push((text.to_owned(), id as u32)),
+                _ if steers => specials.add(text, id),
                 USER_DEFINED => {
-                    specials.push((text.to_owned(), id as u32));
+                    // People may write HTML where it is a token like any other; in the
+                    // byte-level vocabularies what looks like markup steers tools and thought.
+                    let markup = matches!(text.as_bytes(), [b'<', .., b'>'] | [b'[', .., b']']);
+                    match &pre {
+                        Some(_) if markup => specials.add(text, id),
+                        _ => literals.add(text, id),
+                    }
                     bytes.extend_from_slice(text.as_bytes());
+                }
+                BYTE if pre.is_none() => {
+                    let hex = text
+                        .strip_prefix("<0x")
+                        .and_then(|rest| rest.strip_suffix('>'));
+                    let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                    let Some(byte) = byte else {
+                        return refuse(format!("the token {text:?} for a byte"));
+                    };
+                    pieces.add_byte(byte, id);
+                    bytes.push(byte);
+                }
+                kind if NO_TEXT.contains(&kind) => {}
+                _ if pre.is_none() => {
+                    pieces.add(text, id, scores[id as usize]);
+                    bytes.extend(text.replace(spm::SPACE, " ").bytes());
                 }
                 _ => {
                     for character in text.chars() {
@@ -113,26 +221,35 @@ impl ChatTokenizer {
             }
             ends.push(bytes.len());
         }
-        specials.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
-
-        let template = match template {
-            Some(template) => template,
-            None => gguf.text("tokenizer.chat_template")?,
+        let merging = match pre {
+            None => Merging::SentencePiece(pieces),
+            Some(pre) => {
+                // No spelling of a text may come out as a token that steers.
+                let plain = (0_u32..)
+                    .zip(&tokens)
+                    .filter(|(id, _)| !control[*id as usize])
+                    .map(|(id, text)| (*text, id));
+                let merges = gguf.texts("tokenizer.ggml.merges")?;
+                Merging::ByteLevel(Box::new(bpe::build(&pre, plain, &merges)?))
+            }
         };
-        let template = ChatTemplate::parse(
-            template.to_owned(),
-            bos_text.to_owned(),
-            tokens[eos as usize].to_owned(),
-        )?;
+        let text_of = |id: u32| tokens[id as usize].to_owned();
+        let template = template
+            .map(|source| {
+                let bos = bos.map(text_of).unwrap_or_default();
+                ChatTemplate::parse(source.to_owned(), bos, text_of(eos))
+            })
+            .transpose()?;
         Ok(Self {
-            bpe: bpe(&tokens, &gguf.texts("tokenizer.ggml.merges")?)?,
+            merging,
             template,
             specials,
+            literals,
             control,
             bytes,
             ends,
             end,
-            bos,
+            bos: added_bos,
         })
     }
 
@@ -140,16 +257,20 @@ impl ChatTokenizer {
         self.ends.len()
     }
 
+    /// The token that the model expects before everything else, if it does.
+    pub(crate) fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
     /// Tokens of plain text; names of special tokens in it are text like any other.
     ///
     /// Bytes that the vocabulary lacks are left out, as llama.cpp does. SmolLM2 lacks
-    /// some control characters and what begins the unassigned planes of Unicode.
+    /// some control characters and what begins the unassigned planes of Unicode. A
+    /// vocabulary of SentencePiece's kind may put a space before the text.
     pub(crate) fn encode_text(&self, text: &str) -> Vec<u32> {
-        self.bpe
-            .encode_fast(text, false)
-            .expect("byte-level BPE without a token for the unknown leaves out what it lacks")
-            .get_ids()
-            .to_vec()
+        let mut tokens = Vec::new();
+        self.encode_onto(&mut tokens, text);
+        tokens
     }
 
     /// Tokens of a chat up to where the reply begins, then `prefill`.
@@ -159,12 +280,17 @@ impl ChatTokenizer {
     /// rendering, and the marks are taken out once the special tokens are found.
     ///
     /// # Errors
-    /// When the template refuses the messages.
+    /// When the template refuses the messages, or the model has none.
     pub(crate) fn encode_chat(
         &self,
         messages: &[Message],
         prefill: &str,
     ) -> Result<Vec<u32>, ModelError> {
+        let Some(template) = &self.template else {
+            return Err(ModelError::Template(
+                "the model has none, because it was not trained on chats".into(),
+            ));
+        };
         let texts = || {
             messages
                 .iter()
@@ -182,15 +308,16 @@ impl ChatTokenizer {
                 content: self.marked(&message.content, mark),
             })
             .collect();
-        let mut rendered = self.template.render(&marked)?;
+        let mut rendered = template.render(&marked)?;
         rendered.push_str(&self.marked(prefill, mark));
 
         let mut tokens = Vec::new();
         let mut plain = String::new();
         let mut rest = rendered.as_str();
         while let Some(next) = rest.chars().next() {
-            if let Some((text, id)) = self.special_at(rest) {
-                self.encode_onto(&mut tokens, &mut plain);
+            if let Some((text, id)) = self.specials.at(rest) {
+                self.encode_onto(&mut tokens, &plain);
+                plain.clear();
                 tokens.push(id);
                 rest = &rest[text.len()..];
             } else {
@@ -200,7 +327,7 @@ impl ChatTokenizer {
                 rest = &rest[next.len_utf8()..];
             }
         }
-        self.encode_onto(&mut tokens, &mut plain);
+        self.encode_onto(&mut tokens, &plain);
         if let Some(bos) = self.bos
             && tokens.first() != Some(&bos)
         {
@@ -230,177 +357,71 @@ impl ChatTokenizer {
         self.end
     }
 
-    fn special_at(&self, text: &str) -> Option<(&str, u32)> {
-        self.specials
-            .iter()
-            .find(|(special, _)| text.starts_with(special.as_str()))
-            .map(|(special, id)| (special.as_str(), *id))
-    }
-
     fn marked(&self, text: &str, mark: char) -> String {
-        let begins = |character: char| {
-            self.specials
-                .iter()
-                .any(|(special, _)| special.starts_with(character))
-        };
         let mut marked = String::with_capacity(text.len());
         for character in text.chars() {
             marked.push(character);
-            if begins(character) {
+            if self.specials.0.contains_key(&character) {
                 marked.push(mark);
             }
         }
         marked
     }
 
-    fn encode_onto(&self, tokens: &mut Vec<u32>, plain: &mut String) {
-        if !plain.is_empty() {
-            tokens.extend(self.encode_text(plain));
-            plain.clear();
+    /// Appends the tokens of a text that starts afresh or follows a special token.
+    fn encode_onto(&self, tokens: &mut Vec<u32>, text: &str) {
+        let mut follows_special = true;
+        let mut start = 0;
+        let mut at = 0;
+        while let Some(next) = text[at..].chars().next() {
+            let Some((literal, id)) = self.literals.at(&text[at..]) else {
+                at += next.len_utf8();
+                continue;
+            };
+            self.merge_onto(tokens, &text[start..at], follows_special);
+            tokens.push(id);
+            follows_special = true;
+            at += literal.len();
+            start = at;
+        }
+        self.merge_onto(tokens, &text[start..], follows_special);
+    }
+
+    fn merge_onto(&self, tokens: &mut Vec<u32>, text: &str, follows_special: bool) {
+        match &self.merging {
+            _ if text.is_empty() => {}
+            Merging::SentencePiece(pieces) => pieces.encode(text, follows_special, tokens),
+            Merging::ByteLevel(tokenizer) => tokens.extend_from_slice(
+                tokenizer
+                    .encode_fast(text, false)
+                    .expect("byte-level BPE without a token for the unknown leaves it out")
+                    .get_ids(),
+            ),
         }
     }
 }
 
-/// Digits one by one, then GPT-2's splitting rule, then merges over bytes.
-fn bpe(tokens: &[&str], merges: &[&str]) -> Result<Tokenizer, ModelError> {
-    let vocabulary: Vocab = tokens
-        .iter()
-        .enumerate()
-        .map(|(id, token)| ((*token).to_owned(), id as u32))
-        .collect();
-    let merges = merges
-        .iter()
-        .map(|merge| match merge.split_once(' ') {
-            Some((left, right)) => Ok((left.to_owned(), right.to_owned())),
-            None => Err(ModelError::Unsupported(format!("the merge {merge:?}"))),
+/// The scores of all tokens.
+fn scores<R: Read + Seek>(gguf: &Gguf<R>, count: usize) -> Result<Vec<f32>, ModelError> {
+    let scores: Option<Vec<f32>> = match gguf.get("tokenizer.ggml.scores") {
+        Some(Value::Array(values)) => values
+            .iter()
+            .map(|value| match value {
+                Value::Float(score) => Some(*score as f32),
+                Value::Signed(score) => Some(*score as f32),
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    };
+    scores
+        .filter(|scores| scores.len() == count)
+        .ok_or_else(|| {
+            ModelError::Unsupported(
+                "a SentencePiece vocabulary without a score for each token".into(),
+            )
         })
-        .collect::<Result<Vec<_>, _>>()?;
-    let bpe = BPE::builder()
-        .vocab_and_merges(vocabulary, merges)
-        .build()
-        .map_err(|error| ModelError::Unsupported(format!("merges that do not fit: {error}")))?;
-    let mut tokenizer = Tokenizer::new(bpe);
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
-        Digits::new(true).into(),
-        ByteLevel::new(false, false, true).into(),
-    ])));
-    Ok(tokenizer)
-}
-
-/// GPT-2's printable stand-ins for bytes (`bytes_to_unicode` of its `encoder.py`).
-fn byte_alphabet() -> HashMap<char, u8> {
-    let mut alphabet = HashMap::new();
-    let mut stand_in = 256_u32;
-    for byte in 0..=255_u8 {
-        let printable = matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-        let character = if printable {
-            char::from(byte)
-        } else {
-            stand_in += 1;
-            char::from_u32(stand_in - 1).expect("256..=511 are characters")
-        };
-        alphabet.insert(character, byte);
-    }
-    alphabet
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{
-        models::gguf::fixture::{Writer, tiny_llama},
-        wire::worker::Role,
-    };
-
-    fn tokenizer(change: impl Fn(&mut Writer)) -> Result<ChatTokenizer, ModelError> {
-        let mut writer = tiny_llama();
-        change(&mut writer);
-        ChatTokenizer::of(&Gguf::read(Cursor::new(writer.finish())).unwrap(), None)
-    }
-
-    fn text(tokenizer: &ChatTokenizer, tokens: &[u32]) -> String {
-        let bytes = tokens
-            .iter()
-            .flat_map(|token| tokenizer.token_bytes(*token));
-        String::from_utf8(bytes.copied().collect()).unwrap()
-    }
-
-    #[test]
-    fn other_kinds_of_tokenizer_are_refused_by_name() {
-        for (key, value) in [
-            ("tokenizer.ggml.model", "bert"),
-            ("tokenizer.ggml.pre", "qwen2"),
-        ] {
-            let error = tokenizer(|writer| writer.text(key, value)).err().unwrap();
-            assert!(error.to_string().contains(value), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_template_that_does_not_parse_is_refused_at_once() {
-        let broken = tokenizer(|writer| writer.text("tokenizer.chat_template", "{% for %}"));
-        assert!(matches!(broken, Err(ModelError::Template(_))));
-    }
-
-    #[test]
-    fn a_template_can_refuse_a_chat() {
-        let template = "{{ raise_exception('no ' ~ messages[0].content.strip()) }}";
-        let tokenizer = tokenizer(|writer| writer.text("tokenizer.chat_template", template));
-        let message = Message {
-            role: Role::User,
-            content: " thanks ".into(),
-        };
-        let error = tokenizer.unwrap().encode_chat(&[message], "").unwrap_err();
-        assert!(error.to_string().contains("no thanks"), "{error}");
-    }
-
-    #[test]
-    fn bytes_that_the_vocabulary_lacks_are_left_out() {
-        let tokenizer = tokenizer(|writer| {
-            let tokens = ["<|im_end|>", "h", "i", "hi"].map(String::from);
-            writer.texts("tokenizer.ggml.tokens", &tokens);
-            writer.integers("tokenizer.ggml.token_type", &[3, 1, 1, 1]);
-            writer.integer("tokenizer.ggml.eos_token_id", 0);
-        });
-        let tokenizer = tokenizer.unwrap();
-        assert_eq!(tokenizer.encode_text("h\u{4}i, hi"), [1, 2, 3]);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn text_survives_its_tokens(written in r"\PC*(<\|im_end\|>)?\PC*") {
-            let tokenizer = tokenizer(|_| {}).unwrap();
-            let tokens = tokenizer.encode_text(&written);
-            prop_assert_eq!(text(&tokenizer, &tokens), &*written);
-            prop_assert!(!tokens.iter().any(|token| tokenizer.is_end(*token)));
-        }
-
-        #[test]
-        fn what_is_said_never_steers(
-            said in proptest::collection::vec(
-                "(<\\|im_(start|end)\\|>|<\\||\\|>|im_end|\u{FDD0}|[a-z <|>]){0,6}",
-                1..4,
-            ),
-        ) {
-            let tokenizer = tokenizer(|_| {}).unwrap();
-            let message = |content: &String| Message {
-                role: Role::User,
-                content: content.clone(),
-            };
-            let messages: Vec<Message> = said.iter().map(message).collect();
-            let tokens = tokenizer.encode_chat(&messages, &said[0]).unwrap();
-            let steering = tokens.iter().filter(|token| tokenizer.is_end(**token)).count();
-            prop_assert_eq!(steering, 2 * said.len() + 1);
-            let mut expected: String = said.iter().map(|said| format!("user\n{said}\n")).collect();
-            expected.push_str("assistant\n");
-            expected.push_str(&said[0]);
-            prop_assert_eq!(text(&tokenizer, &tokens), expected);
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,9 @@
 //! What the batch needs from a text model.
 
-use crate::{models::peft::Adapter, wire::worker::Message};
+use crate::{
+    models::peft::{Adapter, AdapterShape},
+    wire::worker::Message,
+};
 
 /// What the engine can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub struct EngineInfo {
     pub uniform: bool,
     /// Whether runs of one token must sit in slots `0..n` to be computed together.
     pub contiguous: bool,
+    /// Whether a slot's first tokens are worth copying: where it does not hold, the state
+    /// of a beginning depends on what follows it, and each prompt is computed whole.
+    pub lends: bool,
     /// Adapters that the engine's bank holds at once.
     pub adapter_places: usize,
 }
@@ -75,6 +81,11 @@ pub trait Engine: Send {
     /// As [`Engine::step`].
     fn copy_slot(&mut self, from: usize, to: usize, length: usize) -> Result<(), EngineError>;
 
+    /// What an adapter must fit; none when the engine takes no adapters.
+    fn adapter_shape(&self) -> Option<&AdapterShape> {
+        None
+    }
+
     /// Puts an adapter into a place of the bank, in the stead of what was there.
     ///
     /// # Errors
@@ -88,6 +99,11 @@ pub trait Vocabulary: Send + Sync {
 
     /// Tokens of plain text: special tokens' names in it are text like any other.
     fn encode_text(&self, text: &str) -> Vec<u32>;
+
+    /// The token that the model expects before a text that is fed as it stands, if any.
+    fn begin(&self) -> Option<u32> {
+        None
+    }
 
     /// Tokens of a chat, rendered by the model's template up to where the reply begins,
     /// then `prefill`. Names of special tokens inside `messages` and `prefill` stay text.

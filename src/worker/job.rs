@@ -4,19 +4,17 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use super::{
     admission::fits,
+    checks::{check_logprobs, check_sampling},
     constraint::Grammars,
-    engine::{EngineInfo, Vocabulary},
+    engine::{EngineInfo, Vocabulary, Want},
+    scoring::Scoring,
     window::{self, Window},
     writing::Writing,
 };
 use crate::{
     models::peft::Adapter,
-    wire::worker::{Generate, Overflow, Prompt, Refusal, Sampling, Score, Terms, TextScore, Weigh},
+    wire::worker::{Generate, Overflow, Prompt, Refusal, Score, Terms, Weigh},
 };
-
-/// Stop strings of one request, and bytes of one of them.
-const MAX_STOPS: usize = 64;
-const MAX_STOP_BYTES: usize = 1024;
 
 /// What a request wants of the logits.
 #[derive(Debug)]
@@ -26,11 +24,17 @@ pub(crate) enum Work {
         /// First token of each option.
         options: Vec<u32>,
     },
-    Score {
-        /// Tokens of the text.
-        text: Vec<u32>,
-        score: TextScore,
-    },
+    Score(Scoring),
+}
+
+impl Work {
+    /// Which logits a chunk gives that ends a prompt or lies behind its `start`.
+    pub(crate) fn want(&self) -> Want {
+        match self {
+            Self::Generate(_) | Self::Weigh { .. } => Want::Last,
+            Self::Score { .. } => Want::All,
+        }
+    }
 }
 
 /// A request that may wait for a slot.
@@ -113,7 +117,8 @@ impl Preparer {
 
     pub(crate) fn generate(&self, request: &Generate) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
-        check_sampling(&request.sampling)?;
+        check_sampling(&request.sampling, self.vocabulary.size()).map_err(malformed)?;
+        check_logprobs(request.logprobs).map_err(malformed)?;
         let adapter = self.adapter(&request.terms)?;
         let reserve = (request.sampling.max_tokens as usize).min(self.context / 4);
         let Window { tokens, dropped } = self.encode(&request.prompt, &request.terms, reserve)?;
@@ -128,6 +133,7 @@ impl Preparer {
         let writing = Writing::new(
             &request.sampling,
             mask,
+            request.logprobs,
             &tokens,
             room,
             self.vocabulary.clone(),
@@ -203,10 +209,7 @@ impl Preparer {
         Ok(Job {
             tokens,
             start,
-            work: Work::Score {
-                text,
-                score: TextScore::default(),
-            },
+            work: Work::Score(Scoring::new(text)),
             room: request.terms.room.clone(),
             adapter,
             dropped: count(dropped),
@@ -249,7 +252,11 @@ impl Preparer {
                 .vocabulary
                 .encode_chat(messages, prefill)
                 .map(Window::whole),
-            (Prompt::Text(text), _) => Ok(Window::whole(self.vocabulary.encode_text(text))),
+            (Prompt::Text(text), _) => {
+                let begin = self.vocabulary.begin();
+                let text = self.vocabulary.encode_text(text);
+                Ok(Window::whole(begin.into_iter().chain(text).collect()))
+            }
         }
         .map_err(|error| malformed(error.to_string()))?;
         if window.tokens.is_empty() {
@@ -261,43 +268,4 @@ impl Preparer {
 
 fn count(messages: usize) -> u32 {
     u32::try_from(messages).unwrap_or(u32::MAX)
-}
-
-fn check_sampling(sampling: &Sampling) -> Result<(), Refusal> {
-    let wrong = |name: &str, value: f32| Err(malformed(format!("{name} cannot be {value}")));
-    if !(sampling.temperature.is_finite() && sampling.temperature >= 0.0) {
-        return wrong("temperature", sampling.temperature);
-    }
-    if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
-        return wrong("top_p", sampling.top_p);
-    }
-    if !(0.0..=1.0).contains(&sampling.min_p) {
-        return wrong("min_p", sampling.min_p);
-    }
-    if !(sampling.repetition_penalty.is_finite() && sampling.repetition_penalty > 0.0) {
-        return wrong("repetition_penalty", sampling.repetition_penalty);
-    }
-    if !sampling.frequency_penalty.is_finite() {
-        return wrong("frequency_penalty", sampling.frequency_penalty);
-    }
-    if !sampling.presence_penalty.is_finite() {
-        return wrong("presence_penalty", sampling.presence_penalty);
-    }
-    if sampling.max_tokens == 0 {
-        return Err(malformed("max_tokens is 0"));
-    }
-    if sampling.stop.len() > MAX_STOPS {
-        return Err(malformed(format!("more than {MAX_STOPS} stop strings")));
-    }
-    if let Some(stop) = sampling
-        .stop
-        .iter()
-        .find(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
-    {
-        return Err(malformed(format!(
-            "a stop string of {} bytes; 1 to {MAX_STOP_BYTES} are possible",
-            stop.len()
-        )));
-    }
-    Ok(())
 }

@@ -4,12 +4,17 @@
 //! tokens (`job`), wait (`admission`), share the engine's slots (`batch`) and leave as text
 //! (`writing`). Everything but `server` and the engines is pure.
 
+mod adapters;
 mod admission;
 mod bank;
+mod banned;
 mod batch;
+mod checks;
+mod compact;
 mod constraint;
 pub mod deterministic;
 mod draft;
+mod dry;
 pub mod engine;
 mod engine_thread;
 mod job;
@@ -17,12 +22,19 @@ mod kernels;
 #[cfg(test)]
 mod laws;
 mod library;
+mod logprobs;
+pub mod onnx_hub;
 pub mod onnx_text;
 mod pace;
+mod phrases;
 mod row;
+mod runtime;
 mod sampler;
+mod scoring;
 mod server;
+mod softmax;
 mod text;
+mod tune;
 mod window;
 mod writing;
 
@@ -30,7 +42,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{ModelSettings, WorkerSettings};
+use crate::{
+    config::{ModelSettings, WorkerSettings},
+    models::{Fetched, Prepared, cli, speed::Speeds},
+};
 use engine::{Engine, EngineError};
 use onnx_text::OpenError;
 
@@ -74,6 +89,31 @@ pub enum WorkerError {
     Engine(#[from] EngineError),
 }
 
+/// What the commands about models need of the worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Workshop {
+    /// Threads that compute.
+    pub threads: usize,
+}
+
+impl cli::Workshop for Workshop {
+    fn open(&self, prepared: &Prepared) -> Result<(), String> {
+        let smallest = onnx_text::Capacity {
+            slots: 1,
+            context: 1,
+            adapters: 0,
+            threads: self.threads,
+        };
+        onnx_text::OnnxText::load(prepared.into(), smallest)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    fn measure(&self, files: &Fetched) -> Result<Speeds, String> {
+        tune::measure(files, self.threads).map_err(|error| error.to_string())
+    }
+}
+
 /// Opens the engine of a model.
 fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
     let slots = (options.settings.slots + options.settings.shelves) as usize;
@@ -83,12 +123,11 @@ fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
             slots, context, delay,
         )));
     }
-    let threads = options.settings.threads() as usize;
-    Ok(onnx_text::open(
-        &options.model,
-        &options.models,
+    let capacity = onnx_text::Capacity {
         slots,
         context,
-        threads,
-    )?)
+        adapters: options.settings.adapter_places as usize,
+        threads: options.settings.threads() as usize,
+    };
+    Ok(onnx_text::open(&options.model, &options.models, capacity)?)
 }

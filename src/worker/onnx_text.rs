@@ -1,31 +1,38 @@
-//! The text engine: an imported graph on ONNX Runtime, over a KV buffer that it owns.
+//! The text engine: an imported graph on ONNX Runtime, over keys and values that it owns.
 //!
-//! What a slot's logits depend on, bit for bit (`tests/import.rs` holds it to this):
-//! the tokens of the slot, and which of them were computed singly. Company in a step
-//! changes nothing, nor does where a prompt is cut into chunks of two or more tokens. A
-//! single token takes another path through attention, and its last bits differ; so
-//! whoever cuts prompts, or goes on from another request's state, must leave no rest of
-//! one token by chance, and must not put a state that was decoded for one that is prefilled.
+//! On the CPU (`ragged`) a token's logits depend, bit for bit, on the tokens before it in
+//! its slot, on the adapter and on nothing else: neither on company in a step nor on how the
+//! tokens were cut into runs (`tests/import.rs` holds it to this).
+//!
+//! With the runtime's own attention (`grouped`) they depend also on which tokens were
+//! computed singly: a single token takes another path through attention, and its last bits
+//! differ. So whoever cuts prompts, or goes on from another request's state, must leave no
+//! rest of one token by chance, and must not put a state that was decoded for one that is
+//! prefilled.
 
+mod bind;
+mod grouped;
 mod kv;
-mod session;
+mod operators;
+mod ragged;
+mod state;
 mod vocabulary;
 
-use std::{path::Path, sync::Arc};
+use std::{fmt::Display, path::Path, sync::Arc};
 
-use self::{
-    session::{Graph, Pass, failed},
-    vocabulary::GgufVocabulary,
+use self::{grouped::Grouped, ragged::Ragged, vocabulary::GgufVocabulary};
+use super::{
+    engine::{Engine, EngineError, EngineInfo, Run, Vocabulary},
+    kernels::KernelError,
+    tune,
 };
-use super::engine::{Engine, EngineError, EngineInfo, Run, Vocabulary, Want};
 use crate::{
     config::ModelSettings,
     models::{
-        self, ModelError,
+        self, Fetched, ModelError, Prepared,
         gguf::Gguf,
-        import::{LlamaShape, Precision},
-        peft::Adapter,
-        runtime,
+        import::{Attention, DecoderShape, Form, Precision, rope_factors},
+        peft::{Adapter, AdapterShape},
         tokenizer::ChatTokenizer,
     },
 };
@@ -47,22 +54,42 @@ pub enum OpenError {
 pub fn open(
     name: &str,
     settings: &ModelSettings,
-    slots: usize,
-    context: usize,
-    threads: usize,
+    capacity: Capacity,
 ) -> Result<Box<dyn Engine>, OpenError> {
-    let prepared = models::prepare(name, settings)?;
-    let parts = Parts {
-        runtime: &prepared.runtime.path,
-        gguf: &prepared.weights.path,
-        graph: &prepared.graph,
-        precision: prepared.precision,
-        chat_template: prepared.chat_template.as_deref(),
+    let files = models::fetch(name, settings)?;
+    let prepared = files.import(tune::choose(&files, capacity.threads)?)?;
+    let context = files.context.map_or(capacity.context, |limit| {
+        capacity.context.min(limit as usize)
+    });
+    let capacity = Capacity {
+        context,
+        ..capacity
     };
-    let context = prepared
-        .context
-        .map_or(context, |limit| context.min(limit as usize));
-    Ok(Box::new(OnnxText::load(parts, slots, context, threads)?))
+    Ok(Box::new(OnnxText::load((&prepared).into(), capacity)?))
+}
+
+/// How much an engine is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Rows of keys and values.
+    pub slots: usize,
+    /// Tokens of a row (fewer if the model itself sees fewer).
+    pub context: usize,
+    /// Adapters at once.
+    pub adapters: usize,
+    /// Threads that compute.
+    pub threads: usize,
+}
+
+/// A model's tokens, without its engine.
+///
+/// # Errors
+/// When the GGUF file cannot be read or has a tokenizer that is not reproduced here.
+pub fn vocabulary(files: &Fetched) -> Result<Arc<dyn Vocabulary>, ModelError> {
+    let path = &files.weights.path;
+    let gguf = Gguf::open(path).map_err(|error| ModelError::gguf(path, error))?;
+    let tokenizer = ChatTokenizer::of(&gguf, files.chat_template.as_deref())?;
+    Ok(Arc::new(GgufVocabulary(tokenizer)))
 }
 
 /// Where an engine's parts lie.
@@ -74,46 +101,81 @@ pub struct Parts<'a> {
     pub gguf: &'a Path,
     /// The imported graph.
     pub graph: &'a Path,
-    pub precision: Precision,
+    pub form: Form,
     /// Replaces the chat template of the GGUF file.
     pub chat_template: Option<&'a str>,
+}
+
+impl<'a> From<&'a Prepared> for Parts<'a> {
+    fn from(prepared: &'a Prepared) -> Self {
+        let Prepared { files, graph, form } = prepared;
+        Self {
+            runtime: &files.runtime.path,
+            gguf: &files.weights.path,
+            graph,
+            form: *form,
+            chat_template: files.chat_template.as_deref(),
+        }
+    }
+}
+
+enum Graph {
+    Ragged(Ragged),
+    Grouped(Grouped),
 }
 
 /// A text model on ONNX Runtime.
 pub struct OnnxText {
     info: EngineInfo,
+    adapter_shape: AdapterShape,
     graph: Graph,
     vocabulary: Arc<GgufVocabulary>,
 }
 
 impl OnnxText {
-    /// Loads a model with a KV buffer of `slots` rows of `context` tokens (fewer if the
-    /// model itself sees fewer), computing on `threads` threads.
+    /// Loads a model.
     ///
     /// # Errors
     /// When a part cannot be loaded.
-    pub fn load(
-        parts: Parts<'_>,
-        slots: usize,
-        context: usize,
-        threads: usize,
-    ) -> Result<Self, EngineError> {
-        let gguf = Gguf::open(parts.gguf).map_err(failed)?;
-        let shape = LlamaShape::of(&gguf).map_err(failed)?;
+    pub fn load(parts: Parts<'_>, capacity: Capacity) -> Result<Self, EngineError> {
+        let mut gguf = Gguf::open(parts.gguf).map_err(failed)?;
+        let shape = DecoderShape::of(&gguf).map_err(failed)?;
         let vocabulary = ChatTokenizer::of(&gguf, parts.chat_template).map_err(failed)?;
-        let session = runtime::session(parts.runtime, parts.graph, threads).map_err(failed)?;
-        let context = context.min(shape.context);
+        let capacity = Capacity {
+            context: capacity.context.min(shape.context),
+            ..capacity
+        };
+        let (slots, context) = (capacity.slots, capacity.context);
+        let Form {
+            precision,
+            attention,
+        } = parts.form;
+        let (graph, adapter_places) = match attention {
+            Attention::Ragged => {
+                let factors = rope_factors(&mut gguf, &shape).map_err(failed)?;
+                let factors = factors.as_deref();
+                let graph = Ragged::open(parts.runtime, parts.graph, &shape, factors, capacity)?;
+                (Graph::Ragged(graph), capacity.adapters)
+            }
+            Attention::Grouped => {
+                let graph = Grouped::open(parts.runtime, parts.graph, &shape, capacity)?;
+                (Graph::Grouped(graph), 0)
+            }
+        };
         Ok(Self {
             info: EngineInfo {
                 slots,
                 context,
                 vocabulary: shape.vocabulary,
-                precision: parts.precision.to_string(),
-                uniform: false,
-                contiguous: true,
-                adapter_places: 0,
+                precision: parts.form.to_string(),
+                // The runtime multiplies a single row of floats in another order than several.
+                uniform: attention == Attention::Ragged && precision != Precision::Fp32,
+                contiguous: attention == Attention::Grouped,
+                lends: true,
+                adapter_places,
             },
-            graph: Graph::new(session, &shape, slots, context)?,
+            adapter_shape: AdapterShape::from(&shape),
+            graph,
             vocabulary: Arc::new(GgufVocabulary(vocabulary)),
         })
     }
@@ -144,42 +206,6 @@ impl OnnxText {
         }
         Ok(())
     }
-
-    /// Computes runs of the same length in neighbouring slots at once.
-    fn pass(&mut self, runs: &[Run]) -> Result<Vec<Vec<f32>>, EngineError> {
-        let mut pass = Pass {
-            first_slot: runs[0].slot,
-            rows: runs.len(),
-            ids: Vec::new(),
-            last_positions: Vec::with_capacity(runs.len()),
-            asked: Vec::new(),
-        };
-        let mut counts = Vec::with_capacity(runs.len());
-        for run in runs {
-            let start = pass.ids.len() as i64;
-            pass.ids
-                .extend(run.tokens.iter().map(|token| i64::from(*token)));
-            let end = pass.ids.len() as i64;
-            let asked = match run.want {
-                Want::None => end..end,
-                Want::Last => end - 1..end,
-                Want::All => start..end,
-            };
-            counts.push((asked.end - asked.start) as usize);
-            pass.asked.extend(asked);
-            let last = i32::try_from(run.past + run.tokens.len() - 1).map_err(failed)?;
-            pass.last_positions.push(last);
-        }
-        let mut logits = self.graph.run(pass)?;
-        if runs.len() == 1 {
-            return Ok(vec![logits]);
-        }
-        let rows = counts.into_iter().map(|count| {
-            let rest = logits.split_off(count * self.info.vocabulary);
-            std::mem::replace(&mut logits, rest)
-        });
-        Ok(rows.collect())
-    }
 }
 
 impl Engine for OnnxText {
@@ -193,20 +219,10 @@ impl Engine for OnnxText {
 
     fn step(&mut self, runs: &[Run]) -> Result<Vec<Vec<f32>>, EngineError> {
         runs.iter().try_for_each(|run| self.check(run))?;
-        // A row of the buffer is found by its slot, so only neighbours decode together.
-        let decodes = runs
-            .iter()
-            .enumerate()
-            .take_while(|(index, run)| run.slot == *index && run.tokens.len() == 1)
-            .count();
-        let mut results = Vec::with_capacity(runs.len());
-        if decodes > 0 {
-            results.extend(self.pass(&runs[..decodes])?);
+        match &mut self.graph {
+            Graph::Ragged(graph) => graph.step(runs),
+            Graph::Grouped(graph) => graph.step(runs),
         }
-        for run in &runs[decodes..] {
-            results.extend(self.pass(std::slice::from_ref(run))?);
-        }
-        Ok(results)
     }
 
     fn copy_slot(&mut self, from: usize, to: usize, length: usize) -> Result<(), EngineError> {
@@ -217,14 +233,36 @@ impl Engine for OnnxText {
             )));
         }
         if from != to {
-            self.graph.copy_slot(from, to, length);
+            match &mut self.graph {
+                Graph::Ragged(graph) => graph.copy_slot(from, to, length),
+                Graph::Grouped(graph) => graph.copy_slot(from, to, length),
+            }
         }
         Ok(())
     }
 
-    fn load_adapter(&mut self, place: usize, _: &Adapter) -> Result<(), EngineError> {
-        Err(EngineError(format!(
-            "there is no place {place} for adapters"
-        )))
+    fn adapter_shape(&self) -> Option<&AdapterShape> {
+        (self.info.adapter_places > 0).then_some(&self.adapter_shape)
+    }
+
+    fn load_adapter(&mut self, place: usize, adapter: &Adapter) -> Result<(), EngineError> {
+        match &mut self.graph {
+            Graph::Ragged(graph) if place < self.info.adapter_places => {
+                graph.load_adapter(place, adapter)
+            }
+            _ => Err(EngineError(format!(
+                "there is no place {place} for adapters"
+            ))),
+        }
+    }
+}
+
+fn failed(error: impl Display) -> EngineError {
+    EngineError(error.to_string())
+}
+
+impl From<KernelError> for EngineError {
+    fn from(error: KernelError) -> Self {
+        failed(error)
     }
 }

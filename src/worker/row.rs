@@ -8,8 +8,7 @@ use super::{
     job::{Job, Work},
     library::CHUNK,
     pace::{Pace, Size},
-    sampler::{Distribution, log_softmax},
-    text::TextStream,
+    softmax::log_softmax,
 };
 use crate::wire::worker::{FromWorker, Usage};
 
@@ -88,7 +87,7 @@ impl Row {
         let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
         let usage = match &self.job.work {
             Work::Generate(writing) => writing.usage(),
-            Work::Weigh { .. } | Work::Score { .. } => Usage {
+            Work::Weigh { .. } | Work::Score(_) => Usage {
                 prompt_tokens: count(self.prompt),
                 ..Usage::default()
             },
@@ -105,11 +104,15 @@ impl Row {
     /// how many.
     pub(crate) fn draft(&mut self, most: usize, step: Size, pace: &Pace) -> usize {
         self.forget_guess();
-        if let Work::Generate(writing) = &self.job.work {
+        if let Work::Generate(writing) = &mut self.job.work {
             // The last token of a text is never fed.
             let most = most.min(writing.left().saturating_sub(1));
             if most > 0 {
-                self.guess = draft::guess(&self.job.tokens, most);
+                self.guess = writing.forced();
+                self.guess.truncate(most);
+                let text = [self.job.tokens.as_slice(), &self.guess].concat();
+                self.guess
+                    .extend(draft::guess(&text, most - self.guess.len()));
                 self.drafted = self.trust.worth(self.guess.len(), step, pace);
             }
         }
@@ -181,16 +184,8 @@ impl Row {
     ) -> Turn {
         self.past += run.tokens.len() - self.drafted;
         let id = self.owner.request;
-        if let (Work::Score { text, score }, Want::All) = (&mut self.job.work, run.want) {
-            let rows = logits.chunks_exact(logits.len() / run.tokens.len());
-            for logits in rows {
-                let token = text[score.log_probs.len()];
-                let distribution = Distribution::of(&logits[..logits.len().min(size)]);
-                let log_prob = distribution.log_prob(logits[token as usize]);
-                score.log_probs.push(log_prob as f32);
-                score.means.push(distribution.mean as f32);
-                score.variances.push(distribution.variance as f32);
-            }
+        if let (Work::Score(scoring), Want::All) = (&mut self.job.work, run.want) {
+            scoring.absorb(logits, logits.len() / run.tokens.len(), size);
         }
         if self.left() > 0 {
             return Turn::default();
@@ -213,17 +208,10 @@ impl Row {
                     FromWorker::Failed { id, message }
                 }
             }
-            Work::Score { text, score } => {
-                let mut score = std::mem::take(score);
-                score.pieces = pieces(text, vocabulary);
-                let numbers = [&score.log_probs, &score.means, &score.variances];
-                if numbers.into_iter().flatten().all(|n| n.is_finite()) {
-                    FromWorker::Scored { id, score }
-                } else {
-                    let message = "the model gives the text no probability at all".into();
-                    FromWorker::Failed { id, message }
-                }
-            }
+            Work::Score(scoring) => match scoring.finish(vocabulary) {
+                Ok(score) => FromWorker::Scored { id, score },
+                Err(message) => FromWorker::Failed { id, message },
+            },
         };
         out.push(owner.says(answer));
         Turn {
@@ -242,8 +230,7 @@ impl Row {
         let drafts = &run.tokens[run.tokens.len() - self.drafted..];
         let drawn_before = self.job.tokens.len();
         let mut turn = Turn::default();
-        let mut text = String::new();
-        let mut tokens = Vec::new();
+        let (mut text, mut tokens, mut logprobs) = (String::new(), Vec::new(), Vec::new());
         let (mut finished, mut failed) = (None, None);
         for (at, logits) in logits.chunks_exact(logits.len() / rows).enumerate() {
             let written = match writing.next(logits) {
@@ -255,9 +242,10 @@ impl Row {
             };
             turn.drawn += 1;
             self.job.tokens.push(written.token);
-            if let Some((more, of)) = written.piece {
-                text.push_str(&more);
-                tokens.extend(of);
+            if let Some(piece) = written.piece {
+                text.push_str(&piece.text);
+                tokens.extend(piece.tokens);
+                logprobs.extend(piece.logprobs);
             }
             if let Some(finish) = written.finish {
                 finished = Some(finish);
@@ -277,7 +265,7 @@ impl Row {
                 id,
                 text,
                 tokens,
-                logprobs: Vec::new(),
+                logprobs,
             }));
         }
         let end = match (failed, finished) {
@@ -292,18 +280,4 @@ impl Row {
         out.extend(end.map(|end| self.owner.says(end)));
         turn
     }
-}
-
-/// The text of each token; one that ends inside a character gives it to the next.
-fn pieces(tokens: &[u32], vocabulary: &dyn Vocabulary) -> Vec<String> {
-    let mut stream = TextStream::new(&[]);
-    let mut pieces: Vec<String> = tokens
-        .iter()
-        .map(|&token| stream.push(vocabulary.bytes(token)))
-        .collect();
-    let rest = stream.finish();
-    if let Some(last) = pieces.last_mut() {
-        last.push_str(&rest);
-    }
-    pieces
 }

@@ -1,45 +1,37 @@
 //! Draws the next token from a row of logits.
 //!
-//! The order of operations: mask, penalties, temperature, top-k, top-p, min-p, draw.
-//! The repetition penalty (Keskar et al. 2019, "CTRL", section 4.1) looks at prompt and
-//! output, as in Hugging Face's `transformers`; frequency and presence penalties look at
-//! the output, as in OpenAI's API. Top-p is Holtzman et al. 2020, min-p Nguyen et al. 2024.
+//! The order of operations: bias, penalties, DRY, constraint, temperature, top-k, top-p,
+//! min-p, draw. The repetition penalty (Keskar et al. 2019, "CTRL", section 4.1) looks at
+//! prompt and output, as in Hugging Face's `transformers`; frequency and presence penalties
+//! look at the output, as in OpenAI's API; DRY is in `dry`. Top-p is Holtzman et al. 2020,
+//! min-p Nguyen et al. 2024.
+//!
+//! A drawn token that would complete a banned phrase becomes impossible at its place, and
+//! the draw is repeated: without truncation that is exactly the distribution over the tokens
+//! that are left.
 
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-};
+mod draw;
 
-use rand::{Rng, RngExt, SeedableRng};
+use std::collections::{HashMap, HashSet};
+
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::{dry::Repetitions, engine::Vocabulary, softmax::clean};
 use crate::wire::worker::Sampling;
+use draw::Drawer;
 
-/// How many of the likeliest candidates are sorted first; doubled eightfold until they hold
-/// enough, so that a vocabulary of 50,000 is hardly ever sorted whole.
-const FIRST_SORTED: usize = 256;
+/// A bias of this or less makes a token impossible.
+const BAN: f32 = -100.0;
+
+/// Draws that a place may cost before every token is looked at once: a request that bans
+/// much must not hold up the others.
+const REDRAWS: usize = 8;
 
 /// Nothing may follow: the mask and the logits leave no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no token is possible here")]
 pub(crate) struct NoToken;
-
-/// How far below the likeliest one a token may lie, in nats after temperature, to be a
-/// candidate at all. What is dropped has, all 50,000 together, less than a hundred millionth
-/// of the likeliest one's probability; most of the vocabulary never gets its exponential.
-const DEPTH: f32 = 30.0;
-
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    token: u32,
-    /// Relative to the likeliest one, after temperature: 0 or less.
-    logit: f32,
-}
-
-/// Likeliest first; of equals the lower token first, so that the order is always the same.
-fn likelier(a: &Candidate, b: &Candidate) -> Ordering {
-    b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token))
-}
 
 /// Draws the tokens of one request. What it draws depends on the logits that it is shown,
 /// on its parameters and on its seed alone.
@@ -47,467 +39,186 @@ fn likelier(a: &Candidate, b: &Candidate) -> Ordering {
 pub(crate) struct Sampler {
     sampling: Sampling,
     rng: ChaCha8Rng,
+    /// Tokens that never come.
+    impossible: Vec<u32>,
     /// Tokens of prompt and output; empty while nothing penalises them.
     seen: HashSet<u32>,
-    /// Occurrences in the output.
+    /// Occurrences in the output; empty while nothing penalises them.
     counts: HashMap<u32, u32>,
+    repetitions: Option<Repetitions>,
+    drawer: Drawer,
     /// Kept from one draw to the next for its memory alone.
     scratch: Vec<f32>,
 }
 
+/// What the surroundings of a place forbid.
+pub(crate) struct Rules<'a> {
+    /// One bit per token, of words of 32: those that the constraint allows.
+    pub(crate) allowed: Option<&'a [u32]>,
+    /// Whether a token must not come after all; asked of tokens that were drawn.
+    pub(crate) refuses: &'a dyn Fn(u32) -> bool,
+}
+
+impl Rules<'_> {
+    /// Everything may come.
+    #[cfg(test)]
+    pub(crate) const NONE: Rules<'static> = Rules {
+        allowed: None,
+        refuses: &|_| false,
+    };
+}
+
 impl Sampler {
-    pub(crate) fn new(sampling: &Sampling, prompt: &[u32]) -> Self {
+    /// Tokens of `impossible` never come, nor those that the bias bans.
+    pub(crate) fn new(
+        sampling: &Sampling,
+        mut impossible: Vec<u32>,
+        prompt: &[u32],
+        vocabulary: &dyn Vocabulary,
+    ) -> Self {
         let seen = if sampling.repetition_penalty == 1.0 {
             HashSet::new()
         } else {
             prompt.iter().copied().collect()
         };
+        let banned = sampling.logit_bias.iter().filter(|(_, bias)| **bias <= BAN);
+        impossible.extend(banned.map(|(token, _)| *token));
         Self {
-            sampling: sampling.clone(),
             rng: ChaCha8Rng::seed_from_u64(sampling.seed),
+            impossible,
             seen,
             counts: HashMap::new(),
+            repetitions: sampling
+                .dry
+                .as_ref()
+                .filter(|dry| dry.multiplier > 0.0)
+                .map(|dry| Repetitions::new(dry, prompt, vocabulary)),
+            drawer: Drawer::default(),
             scratch: Vec::new(),
+            sampling: sampling.clone(),
         }
     }
 
-    /// Draws one token and remembers it.
+    fn counts_matter(&self) -> bool {
+        self.sampling.frequency_penalty != 0.0 || self.sampling.presence_penalty != 0.0
+    }
+
+    /// Draws one token and remembers it. `bytes` gives what a token stands for.
     ///
-    /// `mask` takes impossible tokens out by setting their logits to minus infinity; a logit
-    /// that is not a number counts as impossible.
+    /// A logit that is not a number counts as impossible.
     pub(crate) fn draw(
         &mut self,
         logits: &[f32],
-        mask: impl FnOnce(&mut [f32]),
+        rules: &Rules<'_>,
+        vocabulary: &dyn Vocabulary,
     ) -> Result<u32, NoToken> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        scratch.extend(logits.iter().map(|&logit| {
-            if logit.is_nan() {
-                f32::NEG_INFINITY
-            } else {
-                // An infinite logit would make differences meaningless.
-                logit.min(1e30)
+        let altered = self.alter(logits, rules.allowed, &mut scratch);
+        let row = if altered { &scratch } else { logits };
+        let mut drawn = self.drawer.draw(row, &self.sampling, &mut self.rng);
+        let mut redraws = 0;
+        while let Ok(token) = drawn
+            && (rules.refuses)(token)
+        {
+            if redraws == 0 && !altered {
+                scratch.clear();
+                scratch.extend_from_slice(logits);
             }
-        }));
-        mask(&mut scratch);
-        self.penalise(&mut scratch);
-        let token = self.pick(&scratch);
+            if redraws < REDRAWS {
+                scratch[token as usize] = f32::NEG_INFINITY;
+            } else {
+                for (token, logit) in (0u32..).zip(&mut scratch) {
+                    if clean(*logit) > f32::NEG_INFINITY && (rules.refuses)(token) {
+                        *logit = f32::NEG_INFINITY;
+                    }
+                }
+            }
+            redraws += 1;
+            drawn = self.drawer.draw(&scratch, &self.sampling, &mut self.rng);
+        }
         self.scratch = scratch;
-        let token = token?;
+        let token = drawn?;
         if self.sampling.repetition_penalty != 1.0 {
             self.seen.insert(token);
         }
-        *self.counts.entry(token).or_default() += 1;
+        if self.counts_matter() {
+            *self.counts.entry(token).or_default() += 1;
+        }
+        if let Some(repetitions) = &mut self.repetitions {
+            repetitions.push(token, vocabulary.bytes(token));
+        }
         Ok(token)
     }
 
-    fn penalise(&self, logits: &mut [f32]) {
+    /// Fills `changed` with the logits after bias, penalties and constraint; leaves it alone
+    /// and says false when nothing changes them.
+    fn alter(&mut self, logits: &[f32], allowed: Option<&[u32]>, changed: &mut Vec<f32>) -> bool {
         let sampling = &self.sampling;
+        let touched = allowed.is_some()
+            || !self.impossible.is_empty()
+            || !self.seen.is_empty()
+            || !self.counts.is_empty()
+            || !sampling.logit_bias.is_empty()
+            || self.repetitions.is_some();
+        if !touched {
+            return false;
+        }
+        changed.clear();
+        match allowed {
+            None => changed.extend_from_slice(logits),
+            Some(words) => {
+                changed.resize(logits.len(), f32::NEG_INFINITY);
+                let groups = changed.chunks_mut(32).zip(logits.chunks(32));
+                for ((changed, logits), &word) in groups.zip(words) {
+                    copy_allowed(changed, logits, word);
+                }
+            }
+        }
+        let mut change = |token: u32, by: &dyn Fn(f32) -> f32| {
+            if let Some(logit) = changed.get_mut(token as usize) {
+                *logit = by(clean(*logit));
+            }
+        };
+        for (&token, &bias) in &sampling.logit_bias {
+            change(token, &|logit| logit + bias);
+        }
+        for &token in &self.impossible {
+            change(token, &|_| f32::NEG_INFINITY);
+        }
+        let repetition = sampling.repetition_penalty;
         for &token in &self.seen {
-            if let Some(logit) = logits.get_mut(token as usize) {
-                if *logit > 0.0 {
-                    *logit /= sampling.repetition_penalty;
+            change(token, &|logit| {
+                if logit > 0.0 {
+                    logit / repetition
                 } else {
-                    *logit *= sampling.repetition_penalty;
+                    logit * repetition
                 }
-            }
+            });
         }
-        if sampling.frequency_penalty != 0.0 || sampling.presence_penalty != 0.0 {
-            for (&token, &count) in &self.counts {
-                if let Some(logit) = logits.get_mut(token as usize) {
-                    *logit -= count as f32 * sampling.frequency_penalty + sampling.presence_penalty;
-                }
-            }
+        for (&token, &count) in &self.counts {
+            let lost = count as f32 * sampling.frequency_penalty + sampling.presence_penalty;
+            change(token, &|logit| logit - lost);
         }
-    }
-
-    fn pick(&mut self, logits: &[f32]) -> Result<u32, NoToken> {
-        let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if best == f32::NEG_INFINITY {
-            return Err(NoToken);
+        if let Some(repetitions) = &mut self.repetitions {
+            repetitions.penalties(|token, lost| change(token, &|logit| logit - lost));
         }
-        let temperature = self.sampling.temperature.max(0.0);
-        let mut candidates: Vec<Candidate> = (0u32..)
-            .zip(logits)
-            .filter(|&(_, &logit)| best - logit <= DEPTH * temperature)
-            .map(|(token, &logit)| Candidate {
-                token,
-                logit: if logit == best {
-                    0.0
-                } else {
-                    (logit - best) / temperature
-                },
-            })
-            .collect();
-        if temperature == 0.0 {
-            return candidates.first().map(|first| first.token).ok_or(NoToken);
-        }
-        draw_one(truncate(&mut candidates, &self.sampling), &mut self.rng).ok_or(NoToken)
+        true
     }
 }
 
-/// Weight of a candidate beside the likeliest one, whose weight is 1.
-fn weight(candidate: &Candidate) -> f64 {
-    f64::from(candidate.logit.exp())
-}
-
-/// Sorts the `count` likeliest to the front.
-fn sort_front(candidates: &mut [Candidate], count: usize) {
-    if count < candidates.len() {
-        candidates.select_nth_unstable_by(count, likelier);
-        candidates[..count].sort_unstable_by(likelier);
-    } else {
-        candidates.sort_unstable_by(likelier);
+fn copy_allowed(to: &mut [f32], from: &[f32], mut word: u32) {
+    if word == u32::MAX {
+        to.copy_from_slice(from);
+        return;
     }
-}
-
-/// Applies top-k, top-p and min-p: a prefix of the candidates, likeliest first. Where all
-/// three are off it leaves the candidates in the order of their tokens.
-fn truncate<'a>(candidates: &'a mut [Candidate], sampling: &Sampling) -> &'a [Candidate] {
-    let mut kept = candidates;
-    if sampling.top_k > 0 {
-        let count = kept.len().min(sampling.top_k as usize);
-        sort_front(kept, count);
-        kept = &mut kept[..count];
-    }
-    let nucleus = sampling.top_p < 1.0;
-    if !nucleus && sampling.min_p <= 0.0 {
-        return kept;
-    }
-    let total: f64 = kept.iter().map(weight).sum();
-    let wanted = if nucleus {
-        f64::from(sampling.top_p) * total
-    } else {
-        f64::INFINITY
-    };
-    let mut sorted = 0;
-    let mut sum = 0.0;
-    let mut end = 0;
-    while end < kept.len() {
-        if end == sorted {
-            sorted = (sorted * 8).max(FIRST_SORTED).min(kept.len());
-            sort_front(kept, sorted);
+    while word != 0 {
+        let at = word.trailing_zeros() as usize;
+        if let (Some(to), Some(&from)) = (to.get_mut(at), from.get(at)) {
+            *to = from;
         }
-        let share = weight(&kept[end]);
-        // The likeliest one always stays.
-        if end > 0 && (sum >= wanted || share < f64::from(sampling.min_p)) {
-            break;
-        }
-        sum += share;
-        end += 1;
+        word &= word - 1;
     }
-    &kept[..end]
-}
-
-fn draw_one(candidates: &[Candidate], rng: &mut impl Rng) -> Option<u32> {
-    let total: f64 = candidates.iter().map(weight).sum();
-    let mut left = rng.random::<f64>() * total;
-    for candidate in candidates {
-        left -= weight(candidate);
-        if left < 0.0 {
-            return Some(candidate.token);
-        }
-    }
-    // Rounding may leave a crumb.
-    candidates.last().map(|last| last.token)
-}
-
-/// What a row of logits says about any next token.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Distribution {
-    best: f64,
-    /// Natural log of the sum of all weights beside the best.
-    log_sum: f64,
-    /// Mean of the log-probability under the distribution itself (minus entropy), nats.
-    pub(crate) mean: f64,
-    /// Variance of the same, nats².
-    pub(crate) variance: f64,
-}
-
-impl Distribution {
-    /// Softmax in one pass; what is not a number counts as impossible.
-    pub(crate) fn of(logits: &[f32]) -> Self {
-        let best = logits
-            .iter()
-            .copied()
-            .fold(f32::NEG_INFINITY, f32::max)
-            .min(1e30);
-        let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
-        for &logit in logits {
-            let relative = logit.min(1e30) - best;
-            let weight = f64::from(relative.exp());
-            if !logit.is_nan() && weight > 0.0 {
-                let relative = f64::from(relative);
-                sum += weight;
-                first += weight * relative;
-                second += weight * relative * relative;
-            }
-        }
-        let mean = first / sum;
-        let log_sum = f64::ln(sum);
-        Self {
-            best: f64::from(best),
-            log_sum,
-            mean: mean - log_sum,
-            variance: (second / sum - mean * mean).max(0.0),
-        }
-    }
-
-    /// Natural log of the probability of a token with this logit.
-    pub(crate) fn log_prob(&self, logit: f32) -> f64 {
-        f64::from(logit) - self.best - self.log_sum
-    }
-}
-
-/// Natural log of the softmax of `logits`; what is not a number counts as impossible.
-pub(crate) fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let clean = |logit: f32| {
-        if logit.is_nan() {
-            f64::NEG_INFINITY
-        } else {
-            f64::from(logit.min(1e30))
-        }
-    };
-    let best = logits
-        .iter()
-        .copied()
-        .map(clean)
-        .fold(f64::NEG_INFINITY, f64::max);
-    if best == f64::NEG_INFINITY {
-        return vec![f64::NEG_INFINITY; logits.len()];
-    }
-    let sum: f64 = logits
-        .iter()
-        .map(|&logit| (clean(logit) - best).exp())
-        .sum();
-    // Not `best + ln(sum)`: a huge `best` would swallow the logarithm.
-    let norm = sum.ln();
-    logits
-        .iter()
-        .map(|&logit| clean(logit) - best - norm)
-        .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn logits() -> impl Strategy<Value = Vec<f32>> {
-        let logit = prop_oneof![
-            8 => -20f32..20.0,
-            1 => Just(f32::NAN),
-            1 => Just(f32::NEG_INFINITY),
-            1 => Just(f32::INFINITY),
-        ];
-        proptest::collection::vec(logit, 1..700)
-    }
-
-    fn sampling() -> impl Strategy<Value = Sampling> {
-        (
-            prop_oneof![Just(0.0f32), 0.05f32..3.0],
-            0u32..40,
-            0.01f32..=1.0,
-            0.0f32..1.0,
-            0.5f32..2.0,
-            -2.0f32..2.0,
-            any::<u64>(),
-        )
-            .prop_map(
-                |(temperature, top_k, top_p, min_p, repetition, frequency, seed)| Sampling {
-                    temperature,
-                    top_k,
-                    top_p,
-                    min_p,
-                    repetition_penalty: repetition,
-                    frequency_penalty: frequency,
-                    presence_penalty: -frequency,
-                    seed,
-                    ..Sampling::default()
-                },
-            )
-    }
-
-    fn plain(seed: u64) -> Sampling {
-        Sampling {
-            seed,
-            ..Sampling::default()
-        }
-    }
-
-    /// The plain definition: sort everything, cut by k, then by p, then by m.
-    fn kept_by_definition(mut all: Vec<Candidate>, sampling: &Sampling) -> Vec<u32> {
-        all.sort_by(likelier);
-        if sampling.top_k > 0 {
-            all.truncate(sampling.top_k as usize);
-        }
-        let total: f64 = all.iter().map(weight).sum();
-        let mut sum = 0.0;
-        let mut kept = Vec::new();
-        for candidate in &all {
-            if !kept.is_empty() && sampling.top_p < 1.0 && sum >= f64::from(sampling.top_p) * total
-            {
-                break;
-            }
-            sum += weight(candidate);
-            kept.push(candidate);
-        }
-        kept.retain(|c| c.token == all[0].token || weight(c) >= f64::from(sampling.min_p));
-        let mut tokens: Vec<u32> = kept.iter().map(|c| c.token).collect();
-        tokens.sort_unstable();
-        tokens
-    }
-
-    proptest! {
-        #[test]
-        fn only_an_allowed_possible_token_is_drawn(
-            logits in logits(), sampling in sampling(), modulus in 1u32..9,
-        ) {
-            let mut sampler = Sampler::new(&sampling, &[0, 1, 2]);
-            for _ in 0..4 {
-                let allowed = |token: u32| token.is_multiple_of(modulus);
-                let possible = (0u32..)
-                    .zip(&logits)
-                    .any(|(t, l)| allowed(t) && !l.is_nan() && *l != f32::NEG_INFINITY);
-                let mask = |logits: &mut [f32]| {
-                    for (token, logit) in (0u32..).zip(logits) {
-                        if !allowed(token) {
-                            *logit = f32::NEG_INFINITY;
-                        }
-                    }
-                };
-                match sampler.draw(&logits, mask) {
-                    Ok(token) => {
-                        prop_assert!(allowed(token));
-                        let logit = logits[token as usize];
-                        prop_assert!(!logit.is_nan() && logit != f32::NEG_INFINITY);
-                    }
-                    Err(NoToken) => prop_assert!(!possible),
-                }
-            }
-        }
-
-        #[test]
-        fn the_same_seed_draws_the_same_tokens(logits in logits(), sampling in sampling()) {
-            let run = || {
-                let mut sampler = Sampler::new(&sampling, &[3]);
-                (0..8).map(|_| sampler.draw(&logits, |_| {})).collect::<Vec<_>>()
-            };
-            prop_assert_eq!(run(), run());
-        }
-
-        #[test]
-        fn partial_sorting_keeps_what_the_definition_keeps(
-            logits in proptest::collection::vec(-6f32..6.0, 1..2000),
-            top_k in prop_oneof![Just(0u32), 1u32..600],
-            top_p in prop_oneof![Just(1.0f32), 0.05f32..1.0],
-            min_p in prop_oneof![Just(0.0f32), 0.0f32..0.9],
-        ) {
-            let sampling = Sampling { top_k, top_p, min_p, ..Sampling::default() };
-            let best = logits.iter().copied().fold(f32::MIN, f32::max);
-            let mut candidates: Vec<Candidate> = (0u32..)
-                .zip(&logits)
-                .map(|(token, &logit)| Candidate { token, logit: logit - best })
-                .collect();
-            let wanted = kept_by_definition(candidates.clone(), &sampling);
-            let mut kept: Vec<u32> =
-                truncate(&mut candidates, &sampling).iter().map(|c| c.token).collect();
-            kept.sort_unstable();
-            // Sums in another order may differ in the last bit: one token at the border.
-            prop_assert!(kept.len().abs_diff(wanted.len()) <= 1, "{} for {}", kept.len(), wanted.len());
-            let (short, long) = if kept.len() < wanted.len() { (&kept, &wanted) } else { (&wanted, &kept) };
-            prop_assert!(short.iter().all(|token| long.contains(token)));
-        }
-
-        #[test]
-        fn temperature_zero_takes_the_likeliest(
-            logits in proptest::collection::vec(-9f32..9.0, 1..300), seed in any::<u64>(),
-        ) {
-            let mut sampler = Sampler::new(&Sampling { temperature: 0.0, ..plain(seed) }, &[]);
-            let token = sampler.draw(&logits, |_| {}).expect("one is possible");
-            prop_assert!(logits.iter().all(|&logit| logit <= logits[token as usize]));
-        }
-
-        #[test]
-        fn log_softmax_sums_to_one(logits in logits()) {
-            let log_probs = log_softmax(&logits);
-            let sum: f64 = log_probs.iter().map(|p| p.exp()).sum();
-            let possible = logits.iter().any(|l| !l.is_nan() && *l != f32::NEG_INFINITY);
-            let wanted = f64::from(u8::from(possible));
-            prop_assert!((sum - wanted).abs() < 1e-6);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_distribution_is_its_softmax(
-            logits in proptest::collection::vec(-20f32..20.0, 1..300),
-        ) {
-            let log_probs = log_softmax(&logits);
-            let distribution = Distribution::of(&logits);
-            let mean: f64 = log_probs.iter().map(|p| p.exp() * p).sum();
-            let variance: f64 = log_probs.iter().map(|p| p.exp() * (p - mean).powi(2)).sum();
-            prop_assert!((distribution.mean - mean).abs() < 1e-4);
-            prop_assert!((distribution.variance - variance).abs() < 1e-3);
-            for (&logit, wanted) in logits.iter().zip(&log_probs) {
-                prop_assert!((distribution.log_prob(logit) - wanted).abs() < 1e-4);
-            }
-        }
-    }
-
-    #[test]
-    fn draws_follow_the_softmax() {
-        let logits = [1.0f32, 0.0, 2.0, f32::NEG_INFINITY];
-        let log_probs = log_softmax(&logits);
-        let mut sampler = Sampler::new(&plain(7), &[]);
-        let mut counts = [0u32; 4];
-        for _ in 0..20_000 {
-            counts[sampler.draw(&logits, |_| {}).expect("possible") as usize] += 1;
-        }
-        for (count, log_prob) in counts.iter().zip(log_probs) {
-            assert!((f64::from(*count) / 20_000.0 - log_prob.exp()).abs() < 0.015);
-        }
-    }
-
-    #[test]
-    fn the_repetition_penalty_looks_at_the_prompt_and_the_others_do_not() {
-        let greedy = Sampling {
-            temperature: 0.0,
-            ..Sampling::default()
-        };
-        let logits = [1.0f32, 0.9];
-        let repeated = Sampling {
-            repetition_penalty: 2.0,
-            ..greedy.clone()
-        };
-        assert_eq!(Sampler::new(&repeated, &[0]).draw(&logits, |_| {}), Ok(1));
-        let present = Sampling {
-            presence_penalty: 0.5,
-            ..greedy.clone()
-        };
-        let mut sampler = Sampler::new(&present, &[0]);
-        assert_eq!(sampler.draw(&logits, |_| {}), Ok(0));
-        assert_eq!(sampler.draw(&logits, |_| {}), Ok(1));
-        let frequent = Sampling {
-            frequency_penalty: 0.04,
-            ..greedy
-        };
-        let mut sampler = Sampler::new(&frequent, &[]);
-        let drawn: Vec<_> = (0..4).map(|_| sampler.draw(&logits, |_| {})).collect();
-        assert_eq!(drawn, [Ok(0), Ok(0), Ok(0), Ok(1)]);
-    }
-
-    #[test]
-    fn a_negative_logit_is_multiplied_by_the_repetition_penalty() {
-        let sampling = Sampling {
-            temperature: 0.0,
-            repetition_penalty: 2.0,
-            ..Sampling::default()
-        };
-        assert_eq!(
-            Sampler::new(&sampling, &[0]).draw(&[-1.0, -1.5], |_| {}),
-            Ok(1)
-        );
-    }
-}
+mod tests;

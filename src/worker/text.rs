@@ -3,12 +3,53 @@
 //! Two things are held back: the first bytes of a character whose rest is still to come,
 //! and text that may turn out to be the beginning of a stop string.
 
+/// Puts characters together from bytes that come in any portions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Characters {
+    /// Bytes of a character that is not complete yet.
+    pending: Vec<u8>,
+}
+
+impl Characters {
+    /// Gives the characters that these bytes complete, in one or more texts. Bytes that can
+    /// never become a character are replaced by U+FFFD.
+    pub(crate) fn push(&mut self, bytes: &[u8], mut give: impl FnMut(&str)) {
+        let joined;
+        let mut rest = if self.pending.is_empty() {
+            bytes
+        } else {
+            joined = [&self.pending, bytes].concat();
+            &joined
+        };
+        while let Err(error) = std::str::from_utf8(rest) {
+            let Some(invalid) = error.error_len() else {
+                break;
+            };
+            let (valid, after) = rest.split_at(error.valid_up_to());
+            give(&String::from_utf8_lossy(valid));
+            give("\u{FFFD}");
+            rest = &after[invalid..];
+        }
+        let whole = match std::str::from_utf8(rest) {
+            Ok(text) => text.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        let (whole, incomplete) = rest.split_at(whole);
+        give(&String::from_utf8_lossy(whole));
+        self.pending = incomplete.to_vec();
+    }
+
+    /// What an incomplete character becomes when nothing follows it.
+    fn finish(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()
+    }
+}
+
 /// Turns the bytes of one request's tokens into text.
 #[derive(Debug, Default)]
 pub(crate) struct TextStream {
     stops: Vec<String>,
-    /// Bytes of a character that is not complete yet.
-    bytes: Vec<u8>,
+    characters: Characters,
     /// Text that may be the beginning of a stop string.
     held: String,
     stopped: bool,
@@ -30,46 +71,18 @@ impl TextStream {
 
     /// Takes one token's bytes and gives the text that is certain now.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
-        self.bytes.extend_from_slice(bytes);
-        let text = self.characters();
+        let mut text = String::new();
+        self.characters.push(bytes, |part| text.push_str(part));
         self.certain(text)
     }
 
     /// Gives what was held back; an incomplete character becomes U+FFFD.
     pub(crate) fn finish(&mut self) -> String {
-        let rest = String::from_utf8_lossy(&std::mem::take(&mut self.bytes)).into_owned();
+        let rest = self.characters.finish();
         let mut text = self.certain(rest);
         if !self.stopped {
             text.push_str(&std::mem::take(&mut self.held));
         }
-        text
-    }
-
-    /// Takes the complete characters out of `bytes`. Bytes that can never become one are
-    /// replaced by U+FFFD.
-    fn characters(&mut self) -> String {
-        let mut text = String::new();
-        let mut rest = self.bytes.as_slice();
-        loop {
-            match std::str::from_utf8(rest) {
-                Ok(valid) => {
-                    text.push_str(valid);
-                    rest = &[];
-                    break;
-                }
-                Err(error) => {
-                    let (valid, after) = rest.split_at(error.valid_up_to());
-                    text.push_str(&String::from_utf8_lossy(valid));
-                    rest = after;
-                    let Some(invalid) = error.error_len() else {
-                        break;
-                    };
-                    text.push(char::REPLACEMENT_CHARACTER);
-                    rest = &rest[invalid..];
-                }
-            }
-        }
-        self.bytes = rest.to_vec();
         text
     }
 
@@ -90,7 +103,7 @@ impl TextStream {
             .min();
         if let Some(at) = first {
             self.stopped = true;
-            self.bytes.clear();
+            self.characters = Characters::default();
             let mut text = std::mem::take(&mut self.held);
             text.truncate(at);
             return text;

@@ -1,12 +1,13 @@
 use std::io::Cursor;
 
+use half::f16;
 use proptest::prelude::*;
 
 use super::{
     fixture::{Writer, tiny_llama},
     *,
 };
-use crate::models::{import::LlamaShape, tokenizer::ChatTokenizer};
+use crate::models::{import::DecoderShape, tokenizer::ChatTokenizer};
 
 fn read(bytes: &[u8]) -> Result<Gguf<Cursor<&[u8]>>, GgufError> {
     Gguf::read(Cursor::new(bytes))
@@ -21,7 +22,7 @@ fn use_all(bytes: &[u8]) {
     for name in names {
         let _ = gguf.matrix(&name);
     }
-    let _ = LlamaShape::of(&gguf);
+    let _ = DecoderShape::of(&gguf);
     if let Ok(tokenizer) = ChatTokenizer::of(&gguf, None) {
         tokenizer.encode_text("hi there");
         let _ = tokenizer.encode_chat(&[], "hi");
@@ -72,17 +73,45 @@ fn each_type_is_dequantised_by_its_formula() {
     assert_eq!(data("f32"), [1.25, -7.0]);
 }
 
+#[derive(serde::Deserialize)]
+struct Block {
+    name: String,
+    /// As ggml numbers it.
+    kind: u32,
+    hex: String,
+    numbers: Vec<f32>,
+}
+
+/// Made by `make-gguf-types.py` beside the data, with ggml's own Python package.
+#[test]
+fn blocks_of_any_bytes_stand_for_the_very_numbers_that_ggml_gives() {
+    let blocks: Vec<Block> =
+        serde_json::from_str(include_str!("../../../tests/data/gguf-types.json")).unwrap();
+    for block in &blocks {
+        let digits = block.hex.as_bytes().chunks_exact(2);
+        let bytes: Vec<u8> = digits
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect();
+        let mut writer = Writer::default();
+        writer.tensor("t", &[block.numbers.len() as u64], block.kind, &bytes);
+        let file = writer.finish();
+        let numbers = read(&file).unwrap().matrix("t").unwrap().data;
+        assert!(numbers == block.numbers, "{}", block.name);
+    }
+    assert_eq!(blocks.len(), 15);
+}
+
 #[test]
 fn unknown_types_and_tensors_outside_the_file_are_refused() {
     let mut writer = Writer::default();
-    writer.tensor("k", &[256], 12, &[0; 144]);
+    writer.tensor("k", &[256], 9, &[0; 144]);
     writer.tensor("far", &[1 << 40, 1 << 40], 0, &[]);
     writer.tensor("ragged", &[33], 8, &[0; 68]);
     writer.tensor("cut", &[64], 0, &[0; 8]);
     let file = writer.finish();
     let mut gguf = read(&file).unwrap();
     let kind = gguf.matrix("k");
-    assert!(matches!(kind, Err(GgufError::TensorType { kind: 12, .. })));
+    assert!(matches!(kind, Err(GgufError::TensorType { kind: 9, .. })));
     assert!(matches!(gguf.matrix("far"), Err(GgufError::Malformed(_))));
     assert!(matches!(
         gguf.matrix("ragged"),
@@ -124,6 +153,19 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         use_all(&bytes);
         use_all(&[b"GGUF\x03\0\0\0", &bytes[..]].concat());
+    }
+
+    #[test]
+    fn any_bytes_of_any_type_give_as_many_numbers_as_the_tensor_has_or_an_error(
+        kind in 0..40_u32,
+        size in 0..600_u64,
+        bytes in proptest::collection::vec(any::<u8>(), 0..900),
+    ) {
+        let mut writer = Writer::default();
+        writer.tensor("t", &[size], kind, &bytes);
+        if let Ok(matrix) = read(&writer.finish()).unwrap().matrix("t") {
+            prop_assert_eq!(matrix.data.len() as u64, size);
+        }
     }
 
     #[test]

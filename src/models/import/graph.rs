@@ -1,4 +1,4 @@
-//! The graph of a llama decoder, as the engine runs it.
+//! The graph of a decoder, as the engine runs it.
 
 use std::{
     io::{Read, Seek},
@@ -6,25 +6,28 @@ use std::{
 };
 
 use super::{
-    Precision,
-    linear::{Blocks, Linear},
+    Attention, Element, Form, family,
+    house::{self, Site, attribute},
+    linear::{Embedding, Linear},
     onnx::{GraphProto, data_type},
-    shape::LlamaShape,
-    writer::{Attribute, Dimension, GraphWriter, MICROSOFT, float_bytes},
+    shape::DecoderShape,
+    weight::{Part, Weight, matrix},
+    writer::{Attribute, Dimension, GraphWriter, MICROSOFT},
 };
-use crate::models::{
-    ModelError,
-    gguf::{Gguf, Matrix},
-};
+use crate::models::{ModelError, gguf::Gguf};
 
 /// Names of the graph's inputs and outputs.
 ///
-/// With B rows of S new tokens each and N asked positions:
-/// `input_ids` `[B, S]` int64; `seqlens_k` `[B]` int32, the tokens a row holds after this
-/// run, minus one; `total_sequence_length` `[1]` int32, the largest of them plus one;
-/// `logit_idx` `[N]` int64, positions in B·S order; per layer `past_key_i` and
-/// `past_value_i` `[B, key heads, capacity, head]` float, which share their memory with
-/// `present_key_i` and `present_value_i`; `logits` `[N, vocabulary]` float.
+/// [`Attention::Ragged`], for T tokens of any rows: `input_ids` `[T]` int64; `logit_idx`
+/// `[N]` int64, the tokens whose logits are wanted; `logits` `[N, vocabulary]` float. The
+/// house's own operator finds keys and values by itself.
+///
+/// [`Attention::Grouped`], with B rows of S new tokens each: `input_ids` `[B, S]` int64;
+/// `seqlens_k` `[B]` int32, the tokens a row holds after this run, minus one;
+/// `total_sequence_length` `[1]` int32, the largest of them plus one; `logit_idx` `[N]`
+/// int64, positions in B·S order; per layer `past_key_i` and `past_value_i`
+/// `[B, key heads, capacity, head]` float, which share their memory with `present_key_i`
+/// and `present_value_i`; `logits` as above.
 pub mod names {
     pub const INPUT_IDS: &str = "input_ids";
     pub const SEQLENS_K: &str = "seqlens_k";
@@ -52,109 +55,114 @@ pub mod names {
 /// Builds the graph; the weights go to `weights_name` in `folder`.
 pub(super) fn build<R: Read + Seek>(
     gguf: &mut Gguf<R>,
-    shape: &LlamaShape,
-    precision: Precision,
+    shape: &DecoderShape,
+    form: Form,
     folder: &Path,
     weights_name: &str,
 ) -> Result<GraphProto, ModelError> {
-    let mut graph = GraphWriter::create(folder, weights_name)?;
-    let linear = Linear { precision };
-    linear.constants(&mut graph);
-    inputs(&mut graph, shape);
-    rotary_tables(&mut graph, shape);
-
-    let embedding = matrix(gguf, "token_embd.weight", shape.vocabulary, shape.width)?;
-    let embedded = "embedded";
-    let tied_blocks = if precision == Precision::Fp32 {
-        let stored = graph.store(&float_bytes(&embedding.data))?;
-        let dims = [shape.vocabulary, shape.width];
-        graph.external("embedding", data_type::FLOAT, &dims, stored);
-        graph.node(
-            "",
-            "Gather",
-            &["embedding", names::INPUT_IDS],
-            &[embedded],
-            &[],
-        );
-        None
-    } else {
-        let blocks = Blocks::store(&mut graph, &embedding)?;
-        blocks.gather(&mut graph, "embedding", names::INPUT_IDS, embedded);
-        Some(blocks)
+    let mut graph = GraphWriter::create(folder, weights_name, form.precision.element())?;
+    let linear = Linear {
+        precision: form.precision,
+        adapted: form.attention == Attention::Ragged,
     };
+    linear.constants(&mut graph);
+    inputs(&mut graph, shape, form.attention);
+    if form.attention == Attention::Grouped {
+        family::rotary_tables(gguf, &mut graph, shape)?;
+    }
 
-    let norm = norm_weight(gguf, &mut graph, shape, "blk.0.attn_norm.weight")?;
-    graph.node(
-        "",
-        "SimplifiedLayerNormalization",
-        &[embedded, &norm],
-        &["l0.normed"],
-        &[
-            ("axis", Attribute::Int(-1)),
-            ("epsilon", Attribute::Float(shape.norm_epsilon)),
-        ],
-    );
+    let tokens = Part::whole("token_embd.weight", shape.vocabulary);
+    let embedding = Weight::read(gguf, form.precision, &[tokens], shape.width)?;
+    let embedded = "embedded";
+    let stored = Embedding::store(&mut graph, &embedding, form.precision)?;
+    if shape.embedding_scale == 1.0 {
+        stored.gather(&mut graph, names::INPUT_IDS, embedded);
+    } else {
+        stored.gather(&mut graph, names::INPUT_IDS, "unscaled");
+        family::scaled(&mut graph, "unscaled", shape.embedding_scale, embedded);
+    }
+
+    let first = ("blk.0.attn_norm.weight", shape.width);
+    family::rms_norm(gguf, &mut graph, shape, first, [embedded, "l0.normed"])?;
     let mut hidden = embedded.to_owned();
     for layer in 0..shape.layers {
-        hidden = block(gguf, &mut graph, shape, linear, layer, &hidden)?;
+        let block = Block {
+            shape,
+            linear,
+            attention: form.attention,
+            layer,
+        };
+        hidden = block.build(gguf, &mut graph, &hidden)?;
     }
 
     let normed = format!("l{}.normed", shape.layers);
-    let flat_shape: Vec<u8> = [-1_i64, shape.width as i64]
-        .iter()
-        .flat_map(|size| size.to_le_bytes())
-        .collect();
-    graph.inline("flat_shape", data_type::INT64, &[2], flat_shape);
-    graph.node("", "Reshape", &[&normed, "flat_shape"], &["flat"], &[]);
-    graph.node("", "Gather", &["flat", names::LOGIT_IDX], &["asked"], &[]);
-    match tied_blocks {
-        Some(blocks) if shape.tied && precision == Precision::Nbits8 => {
-            blocks.multiply(&mut graph, "output", "asked", names::LOGITS);
+    let flat = match form.attention {
+        Attention::Ragged => normed,
+        Attention::Grouped => {
+            let flat_shape: Vec<u8> = [-1_i64, shape.width as i64]
+                .iter()
+                .flat_map(|size| size.to_le_bytes())
+                .collect();
+            graph.inline("flat_shape", data_type::INT64, &[2], flat_shape);
+            graph.node("", "Reshape", &[&normed, "flat_shape"], &["flat"], &[]);
+            "flat".to_owned()
         }
-        _ => {
-            let weight = if shape.tied {
-                embedding
-            } else {
-                matrix(gguf, "output.weight", shape.vocabulary, shape.width)?
-            };
-            let asked = linear.prepare(&mut graph, "asked");
-            linear.layer(&mut graph, "output", &asked, &weight, names::LOGITS)?;
-        }
+    };
+    graph.node("", "Gather", &[&flat, names::LOGIT_IDX], &["asked"], &[]);
+    // Whoever samples reads 32-bit floats.
+    let short = form.precision.element() != Element::Fp32;
+    let logits = if short { "logits.short" } else { names::LOGITS };
+    if shape.tied && stored.multiplies() {
+        stored.multiply(&mut graph, "asked", logits);
+    } else {
+        let weight = if shape.tied {
+            embedding
+        } else {
+            let output = Part::whole("output.weight", shape.vocabulary);
+            Weight::read(gguf, form.precision, &[output], shape.width)?
+        };
+        let asked = linear.prepare(&mut graph, "asked");
+        linear.layer(&mut graph, "output", &asked, &weight, logits)?;
+    }
+    if short {
+        let to = [("to", Attribute::Int(data_type::FLOAT.into()))];
+        graph.node("", "Cast", &[logits], &[names::LOGITS], &to);
     }
     let dims = [
         Dimension::Named("asked"),
         Dimension::Fixed(shape.vocabulary),
     ];
     graph.output(names::LOGITS, data_type::FLOAT, &dims);
-    for layer in 0..shape.layers {
-        graph.output(
-            &names::present_key(layer),
-            data_type::FLOAT,
-            &kv_dims(shape),
-        );
-        graph.output(
-            &names::present_value(layer),
-            data_type::FLOAT,
-            &kv_dims(shape),
-        );
+    if form.attention == Attention::Grouped {
+        for layer in 0..shape.layers {
+            for name in [names::present_key(layer), names::present_value(layer)] {
+                graph.output(&name, graph.float_type(), &kv_dims(shape));
+            }
+        }
     }
     graph.finish()
 }
 
-fn inputs(graph: &mut GraphWriter, shape: &LlamaShape) {
+fn inputs(graph: &mut GraphWriter, shape: &DecoderShape, attention: Attention) {
     use Dimension::{Fixed, Named};
-    let ids = [Named("rows"), Named("tokens")];
-    graph.input(names::INPUT_IDS, data_type::INT64, &ids);
-    graph.input(names::SEQLENS_K, data_type::INT32, &[Named("rows")]);
-    graph.input(names::TOTAL_SEQUENCE_LENGTH, data_type::INT32, &[Fixed(1)]);
-    graph.input(names::LOGIT_IDX, data_type::INT64, &[Named("asked")]);
-    for layer in 0..shape.layers {
-        graph.input(&names::past_key(layer), data_type::FLOAT, &kv_dims(shape));
-        graph.input(&names::past_value(layer), data_type::FLOAT, &kv_dims(shape));
+    match attention {
+        Attention::Ragged => graph.input(names::INPUT_IDS, data_type::INT64, &[Named("tokens")]),
+        Attention::Grouped => {
+            let ids = [Named("rows"), Named("tokens")];
+            graph.input(names::INPUT_IDS, data_type::INT64, &ids);
+            graph.input(names::SEQLENS_K, data_type::INT32, &[Named("rows")]);
+            graph.input(names::TOTAL_SEQUENCE_LENGTH, data_type::INT32, &[Fixed(1)]);
+            for layer in 0..shape.layers {
+                for name in [names::past_key(layer), names::past_value(layer)] {
+                    graph.input(&name, graph.float_type(), &kv_dims(shape));
+                }
+            }
+        }
     }
+    graph.input(names::LOGIT_IDX, data_type::INT64, &[Named("asked")]);
 }
 
-fn kv_dims(shape: &LlamaShape) -> [Dimension; 4] {
+fn kv_dims(shape: &DecoderShape) -> [Dimension; 4] {
     [
         Dimension::Named("rows"),
         Dimension::Fixed(shape.kv_heads),
@@ -163,136 +171,229 @@ fn kv_dims(shape: &LlamaShape) -> [Dimension; 4] {
     ]
 }
 
-/// Cosines and sines of `position · base^(-2i/head)` (Su et al., "RoFormer", 2021).
-fn rotary_tables(graph: &mut GraphWriter, shape: &LlamaShape) {
-    let half = shape.head_dim / 2;
-    let angle = |position: usize, pair: usize| {
-        let exponent = -2.0 * pair as f64 / shape.head_dim as f64;
-        position as f64 * f64::from(shape.rope_base).powf(exponent)
-    };
-    let mut table = |name: &str, function: fn(f64) -> f64| {
-        let values: Vec<f32> = (0..shape.context)
-            .flat_map(|position| (0..half).map(move |pair| (position, pair)))
-            .map(|(position, pair)| function(angle(position, pair)) as f32)
-            .collect();
-        graph.inline_floats(name, &[shape.context, half], &values);
-    };
-    table("cosines", f64::cos);
-    table("sines", f64::sin);
+/// One decoder block.
+struct Block<'a> {
+    shape: &'a DecoderShape,
+    linear: Linear,
+    attention: Attention,
+    layer: usize,
 }
 
-/// One decoder block: reads `l{layer}.normed` and the residual stream `hidden`, gives
-/// the next block's normed input and the name of the new residual stream.
-fn block<R: Read + Seek>(
-    gguf: &mut Gguf<R>,
-    graph: &mut GraphWriter,
-    shape: &LlamaShape,
-    linear: Linear,
-    layer: usize,
-    hidden: &str,
-) -> Result<String, ModelError> {
-    let part = |part: &str| format!("l{layer}.{part}");
-    let tensor = |name: &str| format!("blk.{layer}.{name}.weight");
-    let (width, inner) = (shape.width, shape.feed_forward);
-    let (q_rows, kv_rows) = (
-        shape.heads * shape.head_dim,
-        shape.kv_heads * shape.head_dim,
-    );
+impl Block<'_> {
+    fn name(&self, part: &str) -> String {
+        format!("l{}.{part}", self.layer)
+    }
 
-    let q = matrix(gguf, &tensor("attn_q"), q_rows, width)?;
-    let k = matrix(gguf, &tensor("attn_k"), kv_rows, width)?;
-    let v = matrix(gguf, &tensor("attn_v"), kv_rows, width)?;
-    let qkv_weight = stacked(&[
-        half_split(&q, shape.head_dim),
-        half_split(&k, shape.head_dim),
-        v,
-    ]);
-    let (normed, qkv, attended) = (part("normed"), part("qkv"), part("attended"));
-    let prepared = linear.prepare(graph, &normed);
-    linear.layer(graph, &part("qkv.weight"), &prepared, &qkv_weight, &qkv)?;
-    graph.node(
-        MICROSOFT,
-        "GroupQueryAttention",
-        &[
-            &qkv,
-            "",
-            "",
-            &names::past_key(layer),
-            &names::past_value(layer),
-            names::SEQLENS_K,
-            names::TOTAL_SEQUENCE_LENGTH,
-            "cosines",
-            "sines",
-        ],
-        &[
-            &attended,
-            &names::present_key(layer),
-            &names::present_value(layer),
-        ],
-        &[
-            ("num_heads", Attribute::Int(shape.heads as i64)),
-            ("kv_num_heads", Attribute::Int(shape.kv_heads as i64)),
+    fn tensor(&self, name: &str) -> String {
+        format!("blk.{}.{name}.weight", self.layer)
+    }
+
+    /// Reads `l{layer}.normed` and the residual stream `hidden`, gives the next block's
+    /// normed input and the name of the new residual stream.
+    fn build<R: Read + Seek>(
+        &self,
+        gguf: &mut Gguf<R>,
+        graph: &mut GraphWriter,
+        hidden: &str,
+    ) -> Result<String, ModelError> {
+        let shape = self.shape;
+        let projected = self.attend(gguf, graph)?;
+        let projected = self.post_norm(gguf, graph, "post_attention_norm", projected)?;
+        let norm = norm_weight(gguf, graph, shape, &self.tensor("ffn_norm"))?;
+        let (middle, ffn_normed) = (self.name("middle"), self.name("ffn_normed"));
+        add_and_norm(
+            graph,
+            shape,
+            [hidden, &projected, &norm],
+            [&ffn_normed, &middle],
+        );
+        let down = self.feed_forward(gguf, graph, &ffn_normed)?;
+        let down = self.post_norm(gguf, graph, "post_ffw_norm", down)?;
+        let next_norm = match self.layer + 1 {
+            next if next == shape.layers => "output_norm.weight".to_owned(),
+            next => format!("blk.{next}.attn_norm.weight"),
+        };
+        let norm = norm_weight(gguf, graph, shape, &next_norm)?;
+        let (next_normed, out) = (format!("l{}.normed", self.layer + 1), self.name("out"));
+        add_and_norm(graph, shape, [&middle, &down, &norm], [&next_normed, &out]);
+        Ok(out)
+    }
+
+    /// Self-attention up to its output layer; gives the name of the result.
+    fn attend<R: Read + Seek>(
+        &self,
+        gguf: &mut Gguf<R>,
+        graph: &mut GraphWriter,
+    ) -> Result<String, ModelError> {
+        let DecoderShape {
+            width,
+            heads,
+            kv_heads,
+            head_dim,
+            ..
+        } = *self.shape;
+        let (q_rows, kv_rows) = (heads * head_dim, kv_heads * head_dim);
+        let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(|name| self.tensor(name));
+        let parts = [
+            family::rotated(self.shape, &q, q_rows),
+            family::rotated(self.shape, &k, kv_rows),
+            Part::whole(&v, kv_rows),
+        ];
+        let weight = Weight::read(gguf, self.linear.precision, &parts, width)?;
+        let (normed, qkv, attended) =
+            (self.name("normed"), self.name("qkv"), self.name("attended"));
+        let prepared = self.linear.prepare(graph, &normed);
+        let site = (self.layer, Site::QueryKeyValue);
+        if self.shape.qkv_bias {
+            let unbiased = self.name("qkv.unbiased");
+            self.linear
+                .adapted_layer(graph, site, &prepared, &weight, &unbiased)?;
+            family::biased(gguf, graph, self.shape, self.layer, [&unbiased, &qkv])?;
+        } else {
+            self.linear
+                .adapted_layer(graph, site, &prepared, &weight, &qkv)?;
+        }
+        let heads = match self.shape.qk_norm {
+            false => None,
+            true => {
+                let of = (self.shape, self.attention);
+                Some(family::normed_heads(gguf, graph, of, self.layer, &qkv)?)
+            }
+        };
+        let heads = heads
+            .as_ref()
+            .map(|heads| heads.each_ref().map(String::as_str));
+        match self.attention {
+            Attention::Ragged => self.ragged_attention(graph, &qkv, heads, &attended),
+            Attention::Grouped => {
+                let heads = heads.unwrap_or([&qkv, "", ""]);
+                self.group_query_attention(graph, heads, &attended);
+            }
+        }
+        let projected = self.name("projected");
+        let output = self.tensor("attn_output");
+        let parts = [Part::whole(&output, width)];
+        let weight = Weight::read(gguf, self.linear.precision, &parts, q_rows)?;
+        let prepared = self.linear.prepare(graph, &attended);
+        let site = (self.layer, Site::AttentionOutput);
+        self.linear
+            .adapted_layer(graph, site, &prepared, &weight, &projected)?;
+        Ok(projected)
+    }
+
+    fn ragged_attention(
+        &self,
+        graph: &mut GraphWriter,
+        qkv: &str,
+        heads: Option<[&str; 3]>,
+        attended: &str,
+    ) {
+        let joined = format!("{qkv}.joined");
+        let input = match heads {
+            None => qkv,
+            Some(heads) => {
+                let axis = [("axis", Attribute::Int(-1))];
+                graph.node("", "Concat", &heads, &[&joined], &axis);
+                &joined
+            }
+        };
+        let layer = [(attribute::LAYER, Attribute::Int(self.layer as i64))];
+        graph.node(house::DOMAIN, house::ATTEND, &[input], &[attended], &layer);
+    }
+
+    fn group_query_attention(
+        &self,
+        graph: &mut GraphWriter,
+        [query, key, value]: [&str; 3],
+        attended: &str,
+    ) {
+        let layer = self.layer;
+        let mut attributes = vec![
+            ("num_heads", Attribute::Int(self.shape.heads as i64)),
+            ("kv_num_heads", Attribute::Int(self.shape.kv_heads as i64)),
             ("do_rotary", Attribute::Int(1)),
             ("rotary_interleaved", Attribute::Int(0)),
-        ],
-    );
-    let (projected, middle, ffn_normed) = (part("projected"), part("middle"), part("ffn_normed"));
-    let weight = matrix(gguf, &tensor("attn_output"), width, q_rows)?;
-    let prepared = linear.prepare(graph, &attended);
-    linear.layer(
-        graph,
-        &part("projected.weight"),
-        &prepared,
-        &weight,
-        &projected,
-    )?;
-    let norm = norm_weight(gguf, graph, shape, &tensor("ffn_norm"))?;
-    add_and_norm(
-        graph,
-        shape,
-        [hidden, &projected, &norm],
-        [&ffn_normed, &middle],
-    );
+            ("scale", Attribute::Float(self.shape.attention_scale)),
+        ];
+        if let Some(window) = self.shape.window(layer) {
+            attributes.push(("local_window_size", Attribute::Int(window as i64)));
+        }
+        let [cosines, sines] = family::rotary_names(self.shape, layer);
+        graph.node(
+            MICROSOFT,
+            "GroupQueryAttention",
+            &[
+                query,
+                key,
+                value,
+                &names::past_key(layer),
+                &names::past_value(layer),
+                names::SEQLENS_K,
+                names::TOTAL_SEQUENCE_LENGTH,
+                cosines,
+                sines,
+            ],
+            &[
+                attended,
+                &names::present_key(layer),
+                &names::present_value(layer),
+            ],
+            &attributes,
+        );
+    }
 
-    let gate = matrix(gguf, &tensor("ffn_gate"), inner, width)?;
-    let up = matrix(gguf, &tensor("ffn_up"), inner, width)?;
-    let (gate_up, gate_name, up_name) = (part("gate_up"), part("gate"), part("up"));
-    let prepared = linear.prepare(graph, &ffn_normed);
-    let weight = stacked(&[gate, up]);
-    linear.layer(graph, &part("gate_up.weight"), &prepared, &weight, &gate_up)?;
-    graph.node(
-        "",
-        "Split",
-        &[&gate_up],
-        &[&gate_name, &up_name],
-        &[
-            ("axis", Attribute::Int(-1)),
-            ("num_outputs", Attribute::Int(2)),
-        ],
-    );
-    // x · sigmoid(1 · x) is SiLU.
-    let (activated, gated, down) = (part("activated"), part("gated"), part("down"));
-    let alpha = [("alpha", Attribute::Float(1.0))];
-    graph.node(MICROSOFT, "QuickGelu", &[&gate_name], &[&activated], &alpha);
-    graph.node("", "Mul", &[&activated, &up_name], &[&gated], &[]);
-    let weight = matrix(gguf, &tensor("ffn_down"), width, inner)?;
-    let prepared = linear.prepare(graph, &gated);
-    linear.layer(graph, &part("down.weight"), &prepared, &weight, &down)?;
+    /// Norms what a layer gives, in the families that do.
+    fn post_norm<R: Read + Seek>(
+        &self,
+        gguf: &mut Gguf<R>,
+        graph: &mut GraphWriter,
+        norm: &str,
+        input: String,
+    ) -> Result<String, ModelError> {
+        if !self.shape.post_norms {
+            return Ok(input);
+        }
+        let (weight, output) = (self.tensor(norm), self.name(norm));
+        let weight = (weight.as_str(), self.shape.width);
+        family::rms_norm(gguf, graph, self.shape, weight, [&input, &output])?;
+        Ok(output)
+    }
 
-    let next_norm = match layer + 1 {
-        next if next == shape.layers => "output_norm.weight".to_owned(),
-        next => format!("blk.{next}.attn_norm.weight"),
-    };
-    let norm = norm_weight(gguf, graph, shape, &next_norm)?;
-    let (next_normed, out) = (format!("l{}.normed", layer + 1), part("out"));
-    add_and_norm(graph, shape, [&middle, &down, &norm], [&next_normed, &out]);
-    Ok(out)
+    /// The gated feed-forward layers; gives the name of the result.
+    fn feed_forward<R: Read + Seek>(
+        &self,
+        gguf: &mut Gguf<R>,
+        graph: &mut GraphWriter,
+        normed: &str,
+    ) -> Result<String, ModelError> {
+        let (width, inner) = (self.shape.width, self.shape.feed_forward);
+        let precision = self.linear.precision;
+        let [gate, up, down] = ["ffn_gate", "ffn_up", "ffn_down"].map(|name| self.tensor(name));
+        let parts = [Part::whole(&gate, inner), Part::whole(&up, inner)];
+        let weight = Weight::read(gguf, precision, &parts, width)?;
+        let gate_up = self.name("gate_up");
+        let prepared = self.linear.prepare(graph, normed);
+        let site = (self.layer, Site::GateUp);
+        self.linear
+            .adapted_layer(graph, site, &prepared, &weight, &gate_up)?;
+        let weight = Weight::read(gguf, precision, &[Part::whole(&down, width)], inner)?;
+        let out = self.name("down");
+        let site = (self.layer, Site::Down);
+        self.linear.gated_layer(
+            graph,
+            site,
+            (&gate_up, self.shape.activation),
+            &weight,
+            &out,
+        )?;
+        Ok(out)
+    }
 }
 
 /// `sum = residual + update`, `normed = rms_norm(sum) · weight`.
 fn add_and_norm(
     graph: &mut GraphWriter,
-    shape: &LlamaShape,
+    shape: &DecoderShape,
     inputs: [&str; 3],
     [normed, sum]: [&str; 2],
 ) {
@@ -308,76 +409,10 @@ fn add_and_norm(
 fn norm_weight<R: Read + Seek>(
     gguf: &mut Gguf<R>,
     graph: &mut GraphWriter,
-    shape: &LlamaShape,
+    shape: &DecoderShape,
     name: &str,
 ) -> Result<String, ModelError> {
     let weight = matrix(gguf, name, 1, shape.width)?;
     graph.inline_floats(name, &[shape.width], &weight.data);
     Ok(name.to_owned())
-}
-
-/// A tensor of the size that the shape calls for.
-fn matrix<R: Read + Seek>(
-    gguf: &mut Gguf<R>,
-    name: &str,
-    rows: usize,
-    columns: usize,
-) -> Result<Matrix, ModelError> {
-    let matrix = gguf.matrix(name)?;
-    if (matrix.rows, matrix.columns) != (rows, columns) {
-        return Err(ModelError::Unsupported(format!(
-            "the tensor {name} of {} × {} numbers where {rows} × {columns} belong",
-            matrix.rows, matrix.columns
-        )));
-    }
-    if matrix.data.iter().any(|value| !value.is_finite()) {
-        return Err(ModelError::Unsupported(format!(
-            "the tensor {name}, which holds numbers that are not finite"
-        )));
-    }
-    Ok(matrix)
-}
-
-/// GGUF stores the q and k rows of a llama head as (first half, second half)
-/// interleaved, for rotary positions on neighbours; the operator pairs a head's
-/// first half with its second, as the original weights do.
-fn half_split(weight: &Matrix, head_dim: usize) -> Matrix {
-    let half = head_dim / 2;
-    let mut data = Vec::with_capacity(weight.data.len());
-    for head in weight.data.chunks_exact(head_dim * weight.columns) {
-        for row in 0..head_dim {
-            let from = (row % half) * 2 + row / half;
-            data.extend_from_slice(&head[from * weight.columns..][..weight.columns]);
-        }
-    }
-    Matrix { data, ..*weight }
-}
-
-/// Matrices of the same width, one under the other.
-fn stacked(matrices: &[Matrix]) -> Matrix {
-    Matrix {
-        rows: matrices.iter().map(|matrix| matrix.rows).sum(),
-        columns: matrices.first().map_or(0, |matrix| matrix.columns),
-        data: matrices
-            .iter()
-            .flat_map(|matrix| matrix.data.iter().copied())
-            .collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_of_a_head_become_its_halves() {
-        // Two heads of four rows; a row holds its own place in the original order.
-        let gguf = Matrix {
-            rows: 8,
-            columns: 1,
-            data: vec![0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0],
-        };
-        let original = half_split(&gguf, 4).data;
-        assert_eq!(original, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-    }
 }

@@ -1,9 +1,12 @@
 //! A linear layer in each precision.
 
 use super::{
-    Precision,
+    Activation, Precision,
+    house::{self, Site, attribute},
     onnx::data_type,
-    writer::{Attribute, GraphWriter, MICROSOFT, Stored, float_bytes},
+    packed::{self, Layout},
+    weight::Weight,
+    writer::{Attribute, GraphWriter, MICROSOFT, Stored},
 };
 use crate::models::{ModelError, gguf::Matrix};
 
@@ -16,65 +19,117 @@ pub(super) const ZERO: u8 = 128;
 #[derive(Clone, Copy)]
 pub(super) struct Linear {
     pub(super) precision: Precision,
+    /// Whether adapters can speak in the layers of the decoder's blocks.
+    pub(super) adapted: bool,
 }
 
 /// A layer's input, prepared once for all layers that read it.
 pub(super) struct Prepared {
-    values: String,
-    /// Per row: what one unit of the quantised input stands for. `Int8Row` only.
-    scale: Option<String>,
+    floats: String,
+    /// As bytes, and per row what one unit of them stands for. [`Precision::Int8Row`] only.
+    quantized: Option<(String, String)>,
 }
 
 impl Linear {
     /// Prepares the hidden states `input` for layers that read them.
     pub(super) fn prepare(self, graph: &mut GraphWriter, input: &str) -> Prepared {
-        if self.precision != Precision::Int8Row {
-            return Prepared {
-                values: input.to_owned(),
-                scale: None,
-            };
-        }
-        // One scale per row, never per tensor: a row must not feel its neighbours.
-        let name = |part: &str| format!("{input}.{part}");
-        let (magnitude, largest, scale) = (name("magnitude"), name("largest"), name("scale"));
-        let (units, rounded, shifted, bytes) =
-            (name("units"), name("rounded"), name("shifted"), name("u8"));
-        graph.node("", "Abs", &[input], &[&magnitude], &[]);
-        graph.node(
-            "",
-            "ReduceMax",
-            &[&magnitude, "last_axis"],
-            &[&largest],
-            &[("keepdims", Attribute::Int(1))],
-        );
-        graph.node("", "Max", &[&largest, "tiny"], &[&name("floor")], &[]);
-        graph.node("", "Div", &[&name("floor"), "steps"], &[&scale], &[]);
-        graph.node("", "Div", &[input, &scale], &[&units], &[]);
-        graph.node("", "Round", &[&units], &[&rounded], &[]);
-        graph.node("", "Add", &[&rounded, "middle"], &[&shifted], &[]);
-        graph.node(
-            "",
-            "Cast",
-            &[&shifted],
-            &[&bytes],
-            &[("to", Attribute::Int(data_type::UINT8.into()))],
-        );
+        let quantized = (self.precision == Precision::Int8Row).then(|| {
+            let (bytes, scale) = (format!("{input}.u8"), format!("{input}.scale"));
+            // One scale per row, never per tensor: a row must not feel its neighbours.
+            graph.node(
+                house::DOMAIN,
+                house::QUANTIZE,
+                &[input],
+                &[&bytes, &scale],
+                &[],
+            );
+            (bytes, scale)
+        });
         Prepared {
-            values: bytes,
-            scale: Some(scale),
+            floats: input.to_owned(),
+            quantized,
         }
     }
 
     /// Constants that the layers share.
     pub(super) fn constants(self, graph: &mut GraphWriter) {
         if self.precision == Precision::Int8Row {
-            let last_axis = (-1_i64).to_le_bytes().to_vec();
-            graph.inline("last_axis", data_type::INT64, &[1], last_axis);
-            graph.inline_floats("tiny", &[1], &[f32::MIN_POSITIVE * 1024.0]);
-            graph.inline_floats("steps", &[1], &[127.0]);
-            graph.inline_floats("middle", &[1], &[ZERO.into()]);
             graph.inline("zero", data_type::UINT8, &[], vec![ZERO]);
         }
+    }
+
+    /// [`Self::layer`] of a decoder's block, where adapters may speak.
+    pub(super) fn adapted_layer(
+        self,
+        graph: &mut GraphWriter,
+        site: (usize, Site),
+        input: &Prepared,
+        weight: &Weight,
+        output: &str,
+    ) -> Result<(), ModelError> {
+        let name = format!("{output}.weight");
+        if let Weight::Blocks(_) = weight {
+            let packed = PackedWeight::store(graph, &name, weight)?;
+            packed.multiply(graph, &input.floats, output, &site_attributes(site));
+            return Ok(());
+        }
+        if !self.adapted {
+            return self.layer(graph, &name, input, weight, output);
+        }
+        let base = format!("{output}.base");
+        self.layer(graph, &name, input, weight, &base)?;
+        graph.node(
+            house::DOMAIN,
+            house::ADAPT,
+            &[&input.floats, &base],
+            &[output],
+            &site_attributes(site),
+        );
+        Ok(())
+    }
+
+    /// [`Self::adapted_layer`] of `activation(gate) · up`, which stand side by side in
+    /// `gate_up`.
+    pub(super) fn gated_layer(
+        self,
+        graph: &mut GraphWriter,
+        site: (usize, Site),
+        (gate_up, activation): (&str, Activation),
+        weight: &Weight,
+        output: &str,
+    ) -> Result<(), ModelError> {
+        if let Weight::Blocks(_) = weight {
+            let name = format!("{output}.weight");
+            let packed = PackedWeight::store(graph, &name, weight)?;
+            let mut attributes = site_attributes(site).to_vec();
+            attributes.push((attribute::GATED, Attribute::Int(1)));
+            let code = house::activation_code(activation);
+            attributes.push((attribute::ACTIVATION, Attribute::Int(code)));
+            packed.multiply(graph, gate_up, output, &attributes);
+            return Ok(());
+        }
+        let part = |part: &str| format!("{gate_up}.{part}");
+        let (gate, up, activated, gated) =
+            (part("gate"), part("up"), part("activated"), part("gated"));
+        graph.node(
+            "",
+            "Split",
+            &[gate_up],
+            &[&gate, &up],
+            &[
+                ("axis", Attribute::Int(-1)),
+                ("num_outputs", Attribute::Int(2)),
+            ],
+        );
+        let (operator, alpha) = match activation {
+            // x · sigmoid(1 · x) is SiLU.
+            Activation::Silu => ("QuickGelu", &[("alpha", Attribute::Float(1.0))][..]),
+            Activation::GeluTanh => ("FastGelu", &[][..]),
+        };
+        graph.node(MICROSOFT, operator, &[&gate], &[&activated], alpha);
+        graph.node("", "Mul", &[&activated, &up], &[&gated], &[]);
+        let prepared = self.prepare(graph, &gated);
+        self.adapted_layer(graph, site, &prepared, weight, output)
     }
 
     /// `output = input × weightᵀ` for a weight of [outputs, inputs].
@@ -83,52 +138,182 @@ impl Linear {
         graph: &mut GraphWriter,
         name: &str,
         input: &Prepared,
-        weight: &Matrix,
+        weight: &Weight,
         output: &str,
     ) -> Result<(), ModelError> {
-        match self.precision {
-            Precision::Fp32 => {
-                let stored = graph.store(&float_bytes(&transposed(weight)))?;
-                let dims = [weight.columns, weight.rows];
-                graph.external(name, data_type::FLOAT, &dims, stored);
-                graph.node("", "MatMul", &[&input.values, name], &[output], &[]);
+        let weight = match weight {
+            Weight::Floats(weight) => weight,
+            Weight::Blocks(_) => {
+                let packed = PackedWeight::store(graph, name, weight)?;
+                packed.multiply(graph, &input.floats, output, &[]);
+                return Ok(());
             }
-            Precision::Nbits8 => {
-                let blocks = Blocks::store(graph, weight)?;
-                blocks.multiply(graph, name, &input.values, output);
-            }
-            Precision::Int8Row => {
-                let (bytes, scales) = by_output(weight);
-                let stored = graph.store(&bytes)?;
+        };
+        match &input.quantized {
+            Some((bytes, scale)) => {
+                let (weight_bytes, scales) = by_output(weight);
+                let stored = graph.store(&weight_bytes)?;
                 let dims = [weight.columns, weight.rows];
                 graph.external(name, data_type::UINT8, &dims, stored);
                 let scales_name = format!("{name}.scales");
                 graph.inline_floats(&scales_name, &[weight.rows], &scales);
-                let part = |part: &str| format!("{output}.{part}");
-                let (sums, floats, rows) = (part("sums"), part("floats"), part("rows"));
+                let sums = format!("{output}.sums");
                 graph.node(
                     "",
                     "MatMulInteger",
-                    &[&input.values, name, "zero", "zero"],
+                    &[bytes, name, "zero", "zero"],
                     &[&sums],
                     &[],
                 );
                 graph.node(
-                    "",
-                    "Cast",
-                    &[&sums],
-                    &[&floats],
-                    &[("to", Attribute::Int(data_type::FLOAT.into()))],
+                    house::DOMAIN,
+                    house::RESCALE,
+                    &[&sums, scale, &scales_name],
+                    &[output],
+                    &[],
                 );
-                let scale = input
-                    .scale
-                    .as_deref()
-                    .expect("prepare gives a scale in this precision");
-                graph.node("", "Mul", &[&floats, scale], &[&rows], &[]);
-                graph.node("", "Mul", &[&rows, &scales_name], &[output], &[]);
+            }
+            None if self.precision == Precision::Nbits8 => {
+                let blocks = Blocks::store(graph, weight)?;
+                blocks.multiply(graph, name, &input.floats, output);
+            }
+            None => {
+                let bytes = graph.float_bytes(&transposed(weight));
+                let stored = graph.store(&bytes)?;
+                let dims = [weight.columns, weight.rows];
+                graph.external(name, graph.float_type(), &dims, stored);
+                graph.node("", "MatMul", &[&input.floats, name], &[output], &[]);
             }
         }
         Ok(())
+    }
+}
+
+fn site_attributes((layer, site): (usize, Site)) -> [(&'static str, Attribute); 2] {
+    [
+        (attribute::LAYER, Attribute::Int(layer as i64)),
+        (attribute::SITE, Attribute::Int(site.code())),
+    ]
+}
+
+/// A weight in the house's own packing, on the disk.
+pub(super) struct PackedWeight {
+    name: String,
+    layout: Layout,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl PackedWeight {
+    fn store(graph: &mut GraphWriter, name: &str, weight: &Weight) -> Result<Self, ModelError> {
+        let Weight::Blocks(blocks) = weight else {
+            return Err(ModelError::Unsupported(format!("{name} not in blocks")));
+        };
+        let (layout, bytes) = packed::pack(blocks);
+        let stored = graph.store(&bytes)?;
+        graph.external(name, data_type::UINT8, &[bytes.len()], stored);
+        Ok(Self {
+            name: name.to_owned(),
+            layout,
+            inputs: blocks.columns,
+            outputs: blocks.rows,
+        })
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        vec![
+            (attribute::INPUTS, Attribute::Int(self.inputs as i64)),
+            (attribute::OUTPUTS, Attribute::Int(self.outputs as i64)),
+            (attribute::LAYOUT, Attribute::Text(self.layout.name())),
+        ]
+    }
+
+    fn multiply(
+        &self,
+        graph: &mut GraphWriter,
+        input: &str,
+        output: &str,
+        more: &[(&'static str, Attribute)],
+    ) {
+        let mut attributes = self.attributes();
+        attributes.extend_from_slice(more);
+        let inputs = [input, &self.name];
+        graph.node(
+            house::DOMAIN,
+            house::LINEAR,
+            &inputs,
+            &[output],
+            &attributes,
+        );
+    }
+}
+
+/// The embedding, and where it can be, the output layer over the same bytes.
+pub(super) enum Embedding {
+    Floats,
+    Blocks(Blocks, Precision),
+    Packed(PackedWeight),
+}
+
+const EMBEDDING: &str = "embedding";
+
+impl Embedding {
+    pub(super) fn store(
+        graph: &mut GraphWriter,
+        weight: &Weight,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
+        let matrix = match weight {
+            Weight::Blocks(_) => {
+                let packed = PackedWeight::store(graph, EMBEDDING, weight)?;
+                return Ok(Self::Packed(packed));
+            }
+            Weight::Floats(matrix) => matrix,
+        };
+        if matches!(
+            precision,
+            Precision::Fp32 | Precision::Fp16 | Precision::Bf16
+        ) {
+            let bytes = graph.float_bytes(&matrix.data);
+            let stored = graph.store(&bytes)?;
+            let dims = [matrix.rows, matrix.columns];
+            graph.external(EMBEDDING, graph.float_type(), &dims, stored);
+            return Ok(Self::Floats);
+        }
+        Ok(Self::Blocks(Blocks::store(graph, matrix)?, precision))
+    }
+
+    /// `output = embedding[ids]`.
+    pub(super) fn gather(&self, graph: &mut GraphWriter, ids: &str, output: &str) {
+        match self {
+            Self::Floats => graph.node("", "Gather", &[EMBEDDING, ids], &[output], &[]),
+            Self::Blocks(blocks, _) => blocks.gather(graph, EMBEDDING, ids, output),
+            Self::Packed(packed) => graph.node(
+                house::DOMAIN,
+                house::EMBED,
+                &[ids, &packed.name],
+                &[output],
+                &packed.attributes(),
+            ),
+        }
+    }
+
+    /// Whether [`Self::multiply`] works.
+    pub(super) fn multiplies(&self) -> bool {
+        match self {
+            Self::Floats => false,
+            Self::Blocks(_, precision) => *precision == Precision::Nbits8,
+            Self::Packed(_) => true,
+        }
+    }
+
+    /// `output = input × embeddingᵀ`, over the bytes that are there already.
+    pub(super) fn multiply(&self, graph: &mut GraphWriter, input: &str, output: &str) {
+        match self {
+            Self::Floats => {}
+            Self::Blocks(blocks, _) => blocks.multiply(graph, "output", input, output),
+            Self::Packed(packed) => packed.multiply(graph, input, output, &[]),
+        }
     }
 }
 
@@ -159,7 +344,10 @@ impl Blocks {
             rows: weight.rows,
             columns: weight.columns,
             bytes: graph.store(&bytes)?,
-            scales: graph.store(&float_bytes(&scales))?,
+            scales: {
+                let scales = graph.float_bytes(&scales);
+                graph.store(&scales)?
+            },
         })
     }
 

@@ -7,6 +7,8 @@ pub(super) mod data_type {
     pub(crate) const UINT8: i32 = 2;
     pub(crate) const INT32: i32 = 6;
     pub(crate) const INT64: i32 = 7;
+    pub(crate) const FLOAT16: i32 = 10;
+    pub(crate) const BFLOAT16: i32 = 16;
 }
 
 /// `TensorProto.DataLocation.EXTERNAL`.
@@ -16,6 +18,7 @@ pub(super) const EXTERNAL: i32 = 1;
 pub(super) mod attribute_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT: i32 = 2;
+    pub(crate) const STRING: i32 = 3;
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -88,6 +91,8 @@ pub(super) struct AttributeProto {
     pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
     #[prost(int32, optional, tag = "20")]
     pub r#type: Option<i32>,
 }

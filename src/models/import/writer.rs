@@ -7,10 +7,15 @@ use std::{
     path::Path,
 };
 
-use super::onnx::{
-    AttributeProto, DimensionProto, EXTERNAL, GraphProto, NodeProto, StringStringEntryProto,
-    TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto, attribute_type,
-    data_type,
+use half::{bf16, f16};
+
+use super::{
+    Element,
+    onnx::{
+        AttributeProto, DimensionProto, EXTERNAL, GraphProto, NodeProto, StringStringEntryProto,
+        TensorProto, TensorShapeProto, TypeProto, TypeProtoTensor, ValueInfoProto, attribute_type,
+        data_type,
+    },
 };
 use crate::models::ModelError;
 
@@ -20,9 +25,11 @@ pub(super) const MICROSOFT: &str = "com.microsoft";
 const ALIGNMENT: u64 = 4096;
 
 /// A node's attribute.
+#[derive(Clone, Copy)]
 pub(super) enum Attribute {
     Int(i64),
     Float(f32),
+    Text(&'static str),
 }
 
 /// One dimension of an input or output.
@@ -40,6 +47,7 @@ pub(super) struct Stored {
 
 /// A graph in the making.
 pub(super) struct GraphWriter {
+    element: Element,
     graph: GraphProto,
     weights: BufWriter<File>,
     weights_name: String,
@@ -48,10 +56,15 @@ pub(super) struct GraphWriter {
 
 impl GraphWriter {
     /// Starts a graph whose weights go to the file `weights_name` in `folder`.
-    pub(super) fn create(folder: &Path, weights_name: &str) -> Result<Self, ModelError> {
+    pub(super) fn create(
+        folder: &Path,
+        weights_name: &str,
+        element: Element,
+    ) -> Result<Self, ModelError> {
         let path = folder.join(weights_name);
         let file = File::create(&path).map_err(|error| ModelError::io(&path, error))?;
         Ok(Self {
+            element,
             graph: GraphProto {
                 name: Some("parlour".into()),
                 ..GraphProto::default()
@@ -103,7 +116,32 @@ impl GraphWriter {
 
     /// [`Self::inline`] for floats.
     pub(super) fn inline_floats(&mut self, name: &str, dims: &[usize], values: &[f32]) {
-        self.inline(name, data_type::FLOAT, dims, float_bytes(values));
+        let bytes = self.float_bytes(values);
+        self.inline(name, self.float_type(), dims, bytes);
+    }
+
+    /// The type of all the graph's floats.
+    pub(super) fn float_type(&self) -> i32 {
+        match self.element {
+            Element::Fp32 => data_type::FLOAT,
+            Element::Fp16 => data_type::FLOAT16,
+            Element::Bf16 => data_type::BFLOAT16,
+        }
+    }
+
+    /// Numbers as [`Self::float_type`] has them, little-endian.
+    pub(super) fn float_bytes(&self, values: &[f32]) -> Vec<u8> {
+        match self.element {
+            Element::Fp32 => values.iter().flat_map(|it| it.to_le_bytes()).collect(),
+            Element::Fp16 => values
+                .iter()
+                .flat_map(|it| f16::from_f32(*it).to_le_bytes())
+                .collect(),
+            Element::Bf16 => values
+                .iter()
+                .flat_map(|it| bf16::from_f32(*it).to_le_bytes())
+                .collect(),
+        }
     }
 
     /// Writes bytes to the weights file.
@@ -146,14 +184,6 @@ impl GraphWriter {
     }
 }
 
-/// Little-endian bytes, as `raw_data` has them.
-pub(super) fn float_bytes(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
 fn attribute(name: &str, value: &Attribute) -> AttributeProto {
     let mut attribute = AttributeProto {
         name: Some(name.to_owned()),
@@ -163,6 +193,10 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         Attribute::Int(value) => {
             attribute.i = Some(*value);
             attribute.r#type = Some(attribute_type::INT);
+        }
+        Attribute::Text(value) => {
+            attribute.s = Some(value.as_bytes().to_vec());
+            attribute.r#type = Some(attribute_type::STRING);
         }
         Attribute::Float(value) => {
             attribute.f = Some(*value);

@@ -17,6 +17,10 @@ impl Vocabulary for GgufVocabulary {
         self.0.encode_text(text)
     }
 
+    fn begin(&self) -> Option<u32> {
+        self.0.bos()
+    }
+
     fn encode_chat(&self, messages: &[Message], prefill: &str) -> Result<Vec<u32>, EngineError> {
         self.0
             .encode_chat(messages, prefill)
