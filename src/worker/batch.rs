@@ -17,9 +17,10 @@ use std::{
 use super::{
     admission::{Admission, Owner, Room},
     bank::{Bank, Seat},
-    engine::{EngineInfo, Run, Vocabulary, Want},
-    job::{Job, Work},
-    library::{Lending, Library, SlotCopy, in_common},
+    compact::compact,
+    engine::{EngineInfo, Run, Vocabulary},
+    job::Job,
+    library::{Lends, Library, SlotCopy, in_common},
     pace::{Pace, Size},
     row::Row,
 };
@@ -119,11 +120,6 @@ impl Batch {
         let slots = info.slots.saturating_sub(limits.shelves);
         // Where rows have to move together, what lies in the first slots is soon gone.
         let first_quiet = if info.contiguous { slots } else { 0 };
-        let lending = match (info.lends, info.uniform) {
-            (false, _) => Lending::Nothing,
-            (true, true) => Lending::All,
-            (true, false) => Lending::Chunks,
-        };
         Self {
             slots,
             uniform: info.uniform,
@@ -134,7 +130,7 @@ impl Batch {
             parked: Vec::new(),
             rows: Vec::new(),
             alive: HashSet::new(),
-            library: Library::new(info.slots, lending, first_quiet),
+            library: Library::new(info.slots, Lends::of(info), first_quiet),
             bank: Bank::new(info.adapter_places),
             pace: Pace::new(limits.step),
             loads: Vec::new(),
@@ -217,10 +213,11 @@ impl Batch {
     /// What to compute next; `None` when nobody wants anything. Every plan must be answered
     /// by [`Self::absorb`] or [`Self::fail`] before anything else changes the batch.
     pub(crate) fn plan(&mut self) -> Option<Plan> {
-        let mut copies = Vec::new();
-        if self.contiguous {
-            self.compact(&mut copies);
-        }
+        let mut copies = if self.contiguous {
+            compact(&mut self.rows, &mut self.library)
+        } else {
+            Vec::new()
+        };
         self.start(&mut copies);
         if self.rows.is_empty() {
             return None;
@@ -294,42 +291,8 @@ impl Batch {
         runs
     }
 
-    /// Moves decoding rows so that they sit in slots `0..n`.
-    ///
-    /// A prompt's row may be in the way and has to move too. Then a slot is free: see
-    /// [`Self::may_settle`].
-    fn compact(&mut self, copies: &mut Vec<SlotCopy>) {
-        let n = self.rows.iter().filter(|row| row.decodes()).count();
-        let in_place: HashSet<usize> = self
-            .rows
-            .iter()
-            .filter(|row| row.decodes() && row.slot < n)
-            .map(|row| row.slot)
-            .collect();
-        let mut holes = (0..n).filter(|slot| !in_place.contains(slot));
-        for at in 0..self.rows.len() {
-            if !self.rows[at].decodes() || self.rows[at].slot < n {
-                continue;
-            }
-            let hole = holes
-                .next()
-                .expect("as many rows sit beyond n as slots before n lack one");
-            if let Some(prompt) = self.rows.iter_mut().find(|row| row.slot == hole) {
-                let free = self
-                    .library
-                    .aside()
-                    .expect("a slot is free while a prompt may have to move");
-                copies.extend(self.library.relocate(hole, free, prompt.past()));
-                prompt.slot = free;
-            }
-            let row = &mut self.rows[at];
-            copies.extend(self.library.relocate(row.slot, hole, row.past()));
-            row.slot = hole;
-        }
-    }
-
     /// Whether a row may take a free slot. Where rows have to move together, one slot stays
-    /// free for [`Self::compact`] unless the only prompt sits in the last one.
+    /// free for [`compact`] unless the only prompt sits in the last one.
     fn may_settle(&self) -> bool {
         let prompts = self.rows.iter().any(|row| !row.decodes());
         self.library.free() > usize::from(self.contiguous && prompts)
@@ -550,15 +513,5 @@ impl Owner {
             id: self.request,
             message: message.to_owned(),
         })
-    }
-}
-
-impl Work {
-    /// Which logits a chunk gives that ends a prompt or lies behind its `start`.
-    pub(crate) fn want(&self) -> Want {
-        match self {
-            Self::Generate(_) | Self::Weigh { .. } => Want::Last,
-            Self::Score(_) => Want::All,
-        }
     }
 }

@@ -92,6 +92,8 @@ pub struct Habits {
     pub uniform: bool,
     /// [`EngineInfo::contiguous`].
     pub contiguous: bool,
+    /// [`EngineInfo::lends`]; if not, a copy of less than a slot holds is an error.
+    pub lends: bool,
     /// [`EngineInfo::adapter_places`].
     pub adapter_places: usize,
 }
@@ -101,12 +103,14 @@ impl Habits {
     pub const FREE: Self = Self {
         uniform: true,
         contiguous: false,
+        lends: true,
         adapter_places: 4,
     };
     /// As engines on `GroupQueryAttention` are.
     pub const STRICT: Self = Self {
         uniform: false,
         contiguous: true,
+        lends: true,
         adapter_places: 0,
     };
 }
@@ -138,7 +142,7 @@ impl Deterministic {
                 precision: "toy".into(),
                 uniform: habits.uniform,
                 contiguous: habits.contiguous,
-                lends: true,
+                lends: habits.lends,
                 adapter_places: habits.adapter_places,
             },
             vocabulary: Arc::default(),
@@ -265,6 +269,11 @@ impl Engine for Deterministic {
             .and_then(|slot| slot.get(..length))
             .ok_or_else(|| EngineError(format!("slot {from} holds no {length} tokens")))?
             .to_vec();
+        if !self.info.lends && cells.len() < self.slots[from].len() {
+            return Err(EngineError(format!(
+                "{length} tokens of slot {from} are not what they would be by themselves"
+            )));
+        }
         *self
             .slots
             .get_mut(to)

@@ -6,7 +6,7 @@ use super::{
     admission::fits,
     checks::{check_logprobs, check_sampling},
     constraint::Grammars,
-    engine::{EngineInfo, Vocabulary},
+    engine::{EngineInfo, Vocabulary, Want},
     scoring::Scoring,
     window::{self, Window},
     writing::Writing,
@@ -28,6 +28,16 @@ pub(crate) enum Work {
         options: Vec<u32>,
     },
     Score(Scoring),
+}
+
+impl Work {
+    /// Which logits a chunk gives that ends a prompt or lies behind its `start`.
+    pub(crate) fn want(&self) -> Want {
+        match self {
+            Self::Generate(_) | Self::Weigh { .. } => Want::Last,
+            Self::Score { .. } => Want::All,
+        }
+    }
 }
 
 /// A request that may wait for a slot.

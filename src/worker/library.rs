@@ -7,7 +7,9 @@
 //!
 //! On engines that are uniform all that a slot holds can be lent. On others a token's state
 //! depends on whether it was computed singly: there, only whole chunks of prompts are lent,
-//! which everybody computes the same way.
+//! which everybody computes the same way. Some engines lend nothing.
+
+use super::engine::EngineInfo;
 
 /// What engines that are not uniform compute prompts in, and lend: tokens.
 pub(crate) const CHUNK: usize = 64;
@@ -25,6 +27,26 @@ pub(crate) struct SlotCopy {
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) length: usize,
+}
+
+/// How much of what a slot holds serves others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lends {
+    /// All of it.
+    Everything,
+    /// Whole chunks of prompts.
+    Chunks,
+    Nothing,
+}
+
+impl Lends {
+    pub(crate) fn of(engine: &EngineInfo) -> Self {
+        match (engine.lends, engine.uniform) {
+            (false, _) => Self::Nothing,
+            (true, false) => Self::Chunks,
+            (true, true) => Self::Everything,
+        }
+    }
 }
 
 /// Which slot a request gets.
@@ -64,30 +86,21 @@ impl Slot {
     }
 }
 
-/// What of a slot's contents may be lent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lending {
-    All,
-    /// Whole chunks of prompts.
-    Chunks,
-    Nothing,
-}
-
 /// All slots, as the engine holds them after the plans that were made so far.
 #[derive(Debug)]
 pub(crate) struct Library {
     slots: Vec<Slot>,
-    lending: Lending,
+    lends: Lends,
     /// Slots before this one are overwritten soon: rows are moved there to decode.
     first_quiet: usize,
     clock: u64,
 }
 
 impl Library {
-    pub(crate) fn new(slots: usize, lending: Lending, first_quiet: usize) -> Self {
+    pub(crate) fn new(slots: usize, lends: Lends, first_quiet: usize) -> Self {
         Self {
             slots: vec![Slot::default(); slots],
-            lending,
+            lends,
             first_quiet,
             clock: 0,
         }
@@ -95,10 +108,10 @@ impl Library {
 
     /// How much of a length can be lent or borrowed.
     pub(crate) fn whole(&self, length: usize) -> usize {
-        match self.lending {
-            Lending::All => length,
-            Lending::Chunks => length - length % CHUNK,
-            Lending::Nothing => 0,
+        match self.lends {
+            Lends::Everything => length,
+            Lends::Chunks => length - length % CHUNK,
+            Lends::Nothing => 0,
         }
     }
 
@@ -201,12 +214,12 @@ impl Library {
 
     /// The engine has computed these tokens after the first `past` of the slot.
     pub(crate) fn wrote(&mut self, slot: usize, past: usize, tokens: &[u32]) {
-        let uniform = self.lending == Lending::All;
+        let lends = self.lends;
         let slot = &mut self.slots[slot];
         slot.cut(past);
         slot.tokens.extend_from_slice(tokens);
-        let whole = slot.lendable == past && tokens.len() == CHUNK && past.is_multiple_of(CHUNK);
-        if uniform || whole {
+        let chunk = slot.lendable == past && tokens.len() == CHUNK && past.is_multiple_of(CHUNK);
+        if lends == Lends::Everything || (lends == Lends::Chunks && chunk) {
             slot.lendable = slot.tokens.len();
         }
     }
@@ -254,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_conversation_goes_on_in_its_own_slot() {
-        let mut library = Library::new(3, Lending::All, 0);
+        let mut library = Library::new(3, Lends::Everything, 0);
         let slot = read(&mut library, &text(&[1, 2]), None).slot;
         let next = read(&mut library, &text(&[1, 2, 3]), None);
         let wanted = Settled {
@@ -267,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_shared_beginning_is_copied_and_stays_where_it_was() {
-        let mut library = Library::new(3, Lending::All, 0);
+        let mut library = Library::new(3, Lends::Everything, 0);
         let first = read(&mut library, &text(&[1, 2, 3]), None);
         let mut other = text(&[1, 5, 5]);
         other[CHUNK] = 2;
@@ -280,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_one_adapter_computed_is_nothing_to_another() {
-        let mut library = Library::new(3, Lending::All, 0);
+        let mut library = Library::new(3, Lends::Everything, 0);
         read(&mut library, &text(&[1, 2]), Some(7));
         assert_eq!(library.known(&text(&[1, 2]), None), 0);
         assert_eq!(library.known(&text(&[1, 2]), Some(8)), 0);
@@ -290,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_was_longest_unused_gives_way() {
-        let mut library = Library::new(2, Lending::All, 0);
+        let mut library = Library::new(2, Lends::Everything, 0);
         read(&mut library, &text(&[1]), None);
         read(&mut library, &text(&[2]), None);
         read(&mut library, &text(&[1]), None);
@@ -301,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_slot_in_use_is_lent_from_but_never_given_away() {
-        let mut library = Library::new(2, Lending::All, 0);
+        let mut library = Library::new(2, Lends::Everything, 0);
         let first = library.settle(&text(&[1]), None).expect("free");
         library.wrote(first.slot, 0, &text(&[1]));
         let second = library.settle(&text(&[1]), None).expect("free");
@@ -312,7 +325,7 @@ mod tests {
 
     #[test]
     fn engines_that_are_not_uniform_lend_whole_chunks_of_prompts_alone() {
-        let mut library = Library::new(2, Lending::Chunks, 0);
+        let mut library = Library::new(2, Lends::Chunks, 0);
         let slot = library.settle(&[], None).expect("free").slot;
         library.wrote(slot, 0, &text(&[1]));
         library.wrote(slot, CHUNK, &text(&[1])[..40]);
@@ -329,13 +342,13 @@ mod tests {
         /// A model engine runs along: whatever is settled holds what it is said to hold.
         #[test]
         fn what_is_lent_is_what_the_engine_holds(
-            uniform in any::<bool>(),
+            lends in prop::sample::select(vec![Lends::Everything, Lends::Chunks, Lends::Nothing]),
             moves in prop::collection::vec(
                 (prop::collection::vec(0u32..3, 0..4), 0..CHUNK, prop::option::of(0u64..2), 0usize..6),
                 1..60,
             ),
         ) {
-            let mut library = Library::new(4, if uniform { Lending::All } else { Lending::Chunks }, 0);
+            let mut library = Library::new(4, lends, 0);
             let mut engine: Vec<Vec<(u32, Option<u64>)>> = vec![Vec::new(); 4];
             let mut rows: Vec<(usize, usize)> = Vec::new();
             for (letters, more, adapter, end) in moves {
@@ -359,9 +372,8 @@ mod tests {
                 engine[slot].truncate(length);
                 let wanted: Vec<_> = tokens[..length].iter().map(|t| (*t, adapter)).collect();
                 prop_assert_eq!(&engine[slot], &wanted);
-                if !uniform {
-                    prop_assert_eq!(length % CHUNK, 0);
-                }
+                prop_assert!(lends != Lends::Chunks || length.is_multiple_of(CHUNK));
+                prop_assert!(lends != Lends::Nothing || length == 0);
                 let mut past = length;
                 for chunk in tokens[length..].chunks(CHUNK) {
                     library.wrote(slot, past, chunk);

@@ -10,6 +10,7 @@ mod bank;
 mod banned;
 mod batch;
 mod checks;
+mod compact;
 mod constraint;
 pub mod deterministic;
 mod draft;

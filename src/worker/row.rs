@@ -104,11 +104,15 @@ impl Row {
     /// how many.
     pub(crate) fn draft(&mut self, most: usize, step: Size, pace: &Pace) -> usize {
         self.forget_guess();
-        if let Work::Generate(writing) = &self.job.work {
+        if let Work::Generate(writing) = &mut self.job.work {
             // The last token of a text is never fed.
             let most = most.min(writing.left().saturating_sub(1));
             if most > 0 {
-                self.guess = draft::guess(&self.job.tokens, most);
+                self.guess = writing.forced();
+                self.guess.truncate(most);
+                let text = [self.job.tokens.as_slice(), &self.guess].concat();
+                self.guess
+                    .extend(draft::guess(&text, most - self.guess.len()));
                 self.drafted = self.trust.worth(self.guess.len(), step, pace);
             }
         }
@@ -226,8 +230,7 @@ impl Row {
         let drafts = &run.tokens[run.tokens.len() - self.drafted..];
         let drawn_before = self.job.tokens.len();
         let mut turn = Turn::default();
-        let mut text = String::new();
-        let (mut tokens, mut logprobs) = (Vec::new(), Vec::new());
+        let (mut text, mut tokens, mut logprobs) = (String::new(), Vec::new(), Vec::new());
         let (mut finished, mut failed) = (None, None);
         for (at, logits) in logits.chunks_exact(logits.len() / rows).enumerate() {
             let written = match writing.next(logits) {
@@ -239,10 +242,10 @@ impl Row {
             };
             turn.drawn += 1;
             self.job.tokens.push(written.token);
-            if let Some(portion) = written.piece {
-                text.push_str(&portion.text);
-                tokens.extend(portion.tokens);
-                logprobs.extend(portion.logprobs);
+            if let Some(piece) = written.piece {
+                text.push_str(&piece.text);
+                tokens.extend(piece.tokens);
+                logprobs.extend(piece.logprobs);
             }
             if let Some(finish) = written.finish {
                 finished = Some(finish);

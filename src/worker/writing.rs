@@ -100,6 +100,11 @@ impl Writing {
         self.usage
     }
 
+    /// Tokens that may still be drawn.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
     /// Tokens that the constraint leaves no choice about, as the vocabulary spells them: a
     /// guess, for what was drawn may spell them otherwise. No more than may still come.
     pub(crate) fn forced(&mut self) -> Vec<u32> {
@@ -107,11 +112,6 @@ impl Writing {
         let mut tokens = self.vocabulary.encode_text(&text);
         tokens.truncate(self.left);
         tokens
-    }
-
-    /// Tokens that may still be drawn.
-    pub(crate) fn left(&self) -> usize {
-        self.left
     }
 
     /// Draws the next token.

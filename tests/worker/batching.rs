@@ -88,7 +88,7 @@ async fn a_request_gives_the_same_tokens_alone_and_among_seven_others() {
         "{truth:?}"
     );
 
-    // All eight at once; then once more, when every prompt begins on a shelf.
+    // All eight at once; then once more, when every prompt's beginning is known.
     for _ in 0..2 {
         let mut line = worker.connect().await;
         for request in others(&worker, 0).iter().chain([&subject(&worker)]) {

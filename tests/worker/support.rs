@@ -116,7 +116,11 @@ impl Line {
         let mut heard: HashMap<u64, Heard> = HashMap::new();
         let mut ended = 0;
         while ended < count {
-            let message = self.hear().await.expect("more to come");
+            let mut message = self.hear().await.expect("more to come");
+            // What was computed before is no part of the answer.
+            if let FromWorker::Done { usage, .. } = &mut message {
+                usage.reused_tokens = 0;
+            }
             let id = match &message {
                 FromWorker::Piece { id, .. }
                 | FromWorker::Done { id, .. }

@@ -410,6 +410,7 @@ impl Bench {
             habits: Habits {
                 uniform,
                 contiguous: true,
+                lends: true,
                 adapter_places: 1,
             },
             slots: 1,

@@ -266,9 +266,10 @@ fn everything_is_free_again(bench: &mut Bench, house: House) {
 }
 
 fn contiguous() -> impl Strategy<Value = Habits> {
-    (any::<bool>(), 0usize..3).prop_map(|(uniform, adapter_places)| Habits {
+    (any::<bool>(), 0u8..5, 0usize..3).prop_map(|(uniform, lends, adapter_places)| Habits {
         uniform,
         contiguous: true,
+        lends: lends > 0,
         adapter_places,
     })
 }
@@ -277,6 +278,7 @@ fn free() -> impl Strategy<Value = Habits> {
     (0u8..6, 0usize..4).prop_map(|(kind, adapter_places)| Habits {
         uniform: kind > 0,
         contiguous: false,
+        lends: true,
         adapter_places,
     })
 }
