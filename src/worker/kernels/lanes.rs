@@ -13,7 +13,7 @@ const LEAST_POWER: f32 = -125.0;
 
 /// 2^r - 1 = r · polynomial(r) on [-1/2, 1/2], fitted for the least relative error of 2^r.
 const EXP2: [f32; 6] = [
-    0.693_147_2,
+    std::f32::consts::LN_2,
     0.240_226_48,
     0.055_503_324,
     0.009_618_437,
