@@ -81,6 +81,7 @@ pub(super) fn start_text_worker(
     model: &str,
     models: &ModelSettings,
     [slots, context, threads]: [u32; 3],
+    adapters: Option<&Path>,
 ) -> anyhow::Result<Child> {
     let mut command = program()?;
     command
@@ -96,6 +97,12 @@ pub(super) fn start_text_worker(
         .stdin(Stdio::piped());
     if models.offline {
         command.arg("--offline");
+    }
+    if let Some(precision) = models.precision {
+        command.args(["--precision", precision.name()]);
+    }
+    if let Some(folder) = adapters {
+        command.env("PARLOUR_ADAPTERS", folder);
     }
     command.spawn().context("cannot start the worker")
 }

@@ -1,6 +1,7 @@
 //! The text engine from outside: throughput, waits and memory, by real requests to real
 //! processes; with `--against`, the very same requests to another server in turn.
 
+mod adapters;
 mod chart;
 mod exchange;
 mod figures;
@@ -33,7 +34,10 @@ use self::{
     scenario::{Outcome, SHORT, Scenario, Sizes},
 };
 use super::processes::{scratch, start_text_worker};
-use crate::config::ModelSettings;
+use crate::config::{ModelSettings, default_threads};
+
+/// Streams that speak through an adapter each.
+const ADAPTERS: usize = 16;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -79,6 +83,9 @@ pub struct Options {
     /// Seconds between two people who arrive at random, on average
     #[arg(long, default_value_t = 1.0)]
     arrival_gap: f64,
+    /// Folder in which the worker looks for adapters: some are written there, and measured
+    #[arg(long, env = "PARLOUR_ADAPTERS", value_name = "DIR")]
+    adapters: Option<PathBuf>,
     /// Adds the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -96,6 +103,7 @@ impl Options {
                 prefills: 1,
                 people: 4,
                 gap: Duration::from_millis(10),
+                adapters: Vec::new(),
             };
         }
         Sizes {
@@ -104,14 +112,12 @@ impl Options {
             prefills: 2,
             people: 16,
             gap: Duration::from_secs_f64(self.arrival_gap),
+            adapters: Vec::new(),
         }
     }
 
     fn threads(&self) -> u32 {
-        self.threads.unwrap_or_else(|| {
-            let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-            u32::try_from(cores.min(16)).unwrap_or(16)
-        })
+        self.threads.unwrap_or_else(default_threads)
     }
 
     fn wants(&self, scenario: Scenario) -> bool {
@@ -183,17 +189,22 @@ struct Bench {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    let sizes = options.sizes();
+    let mut sizes = options.sizes();
+    let can = |scenario| scenario != Scenario::Adapters || options.adapters.is_some();
     let scenarios: Vec<Scenario> = Scenario::all(&sizes)
         .into_iter()
-        .filter(|scenario| options.wants(*scenario))
+        .filter(|scenario| options.wants(*scenario) && can(*scenario))
         .collect();
     if scenarios.is_empty() {
-        let names: Vec<_> = Scenario::all(&sizes)
-            .into_iter()
-            .map(Scenario::name)
-            .collect();
-        anyhow::bail!("there is no such scenario; there are {}", names.join(", "));
+        let all = Scenario::all(&sizes).into_iter();
+        let names: Vec<_> = all.map(Scenario::name).collect();
+        anyhow::bail!(
+            "there is no such scenario, or adapters lack a folder; there are {}",
+            names.join(", ")
+        );
+    }
+    if let (true, Some(folder)) = (scenarios.contains(&Scenario::Adapters), &options.adapters) {
+        sizes.adapters = adapters::write(folder, &options.model, &options.models, ADAPTERS)?;
     }
     let scratch = scratch()?;
     let socket = match &options.socket {
@@ -207,6 +218,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             &options.model,
             &options.models,
             [options.slots, options.context, options.threads()],
+            options.adapters.as_deref(),
         )?),
     };
     // Waiting for a child closes its standard input, at whose end a worker ends.

@@ -182,17 +182,15 @@ impl Report {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        let part = path.with_extension("part");
         let write = || -> io::Result<()> {
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            io::Write::write_all(&mut file, b"\n")?;
-            file.persist(path)?;
-            Ok(())
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::write(&part, text)?;
+            fs::rename(&part, path)
         };
         write().with_context(|| path.display().to_string())
     }

@@ -29,6 +29,8 @@ pub(super) struct Sizes {
     /// People that arrive, and the mean time between two of them.
     pub people: usize,
     pub gap: Duration,
+    /// Names of adapters, one for each stream that has one.
+    pub adapters: Vec<String>,
 }
 
 /// One of the measurements.
@@ -48,6 +50,8 @@ pub(super) enum Scenario {
     Copying,
     /// How likely a text of 256 tokens is, against reading as much.
     Scoring,
+    /// Streams that each speak through an adapter of their own, against as many without.
+    Adapters,
 }
 
 impl Scenario {
@@ -65,6 +69,7 @@ impl Scenario {
             Self::Prose,
             Self::Copying,
             Self::Scoring,
+            Self::Adapters,
         ];
         cells(SHORT).chain(cells(LONG)).chain(rest).collect()
     }
@@ -80,12 +85,13 @@ impl Scenario {
             Self::Prose => "prose".into(),
             Self::Copying => "copying".into(),
             Self::Scoring => "scoring".into(),
+            Self::Adapters => "adapters".into(),
         }
     }
 
     /// Whether an OpenAI-compatible server can do it.
     pub fn for_both(self) -> bool {
-        self != Self::Scoring
+        !matches!(self, Self::Scoring | Self::Adapters)
     }
 
     /// The requests of one round.
@@ -138,6 +144,21 @@ impl Scenario {
                     same: Ask::new(same, 1),
                 }
             }
+            Self::Adapters => {
+                let mut asks = |adapter: fn(&String) -> Option<String>| {
+                    let ask = |name| {
+                        let mut ask = Ask::new(prompts.scene(SHORT)?, sizes.tokens);
+                        ask.adapter = adapter(name);
+                        anyhow::Ok(ask)
+                    };
+                    sizes.adapters.iter().map(ask).collect::<Result<_, _>>()
+                };
+                Work::Adapted {
+                    plain: asks(|_| None)?,
+                    adapted: asks(|name| Some(name.clone()))?,
+                    plain_first: round % 2 == 0,
+                }
+            }
         })
     }
 }
@@ -158,6 +179,11 @@ pub(super) enum Work {
         text: String,
         /// Reads as many tokens as scoring does.
         same: Ask,
+    },
+    Adapted {
+        plain: Vec<Ask>,
+        adapted: Vec<Ask>,
+        plain_first: bool,
     },
 }
 
@@ -184,6 +210,11 @@ impl Work {
                 text,
                 same,
             } => scoring(side, &context, &text, same).await,
+            Self::Adapted {
+                plain,
+                adapted,
+                plain_first,
+            } => adapters(side, plain, adapted, plain_first).await,
         }
     }
 }
@@ -276,6 +307,37 @@ async fn scoring(side: &Side, context: &str, text: &str, same: Ask) -> anyhow::R
     })
 }
 
+async fn adapters(
+    side: &Side,
+    plain: Vec<Ask>,
+    adapted: Vec<Ask>,
+    plain_first: bool,
+) -> anyhow::Result<Outcome> {
+    // What a hot load costs is not asked here: each adapter has spoken before.
+    let mut warm_up = adapted.clone();
+    for ask in &mut warm_up {
+        ask.tokens = 2;
+    }
+    streams(side, warm_up).await?;
+    let (plain, mut adapted) = if plain_first {
+        let plain = streams(side, plain).await?;
+        (plain, streams(side, adapted).await?)
+    } else {
+        let adapted = streams(side, adapted).await?;
+        (streams(side, plain).await?, adapted)
+    };
+    let rate = |outcome: &Outcome| outcome.figures.get(name::DECODE).copied();
+    if let (Some(with), Some(without)) = (rate(&adapted), rate(&plain)) {
+        let more = [
+            (name::PLAIN, without),
+            (name::ADAPTED_TO_PLAIN, with / without),
+        ];
+        adapted.figures.extend(named(&more));
+    }
+    adapted.answers.extend(plain.answers);
+    Ok(adapted)
+}
+
 fn named(figures: &[(&str, f64)]) -> Figures {
     let figures = figures.iter();
     figures
@@ -297,6 +359,7 @@ mod tests {
             prefills: 2,
             people: 16,
             gap: Duration::from_secs(1),
+            adapters: vec!["a".into(), "b".into()],
         }
     }
 
@@ -346,6 +409,7 @@ mod tests {
                     Work::Streams(asks) | Work::Prefill(asks) => asks,
                     Work::TwoTurns { first, .. } => vec![first],
                     Work::Scoring { same, .. } => vec![same],
+                    Work::Adapted { plain, adapted, .. } => [plain, adapted].concat(),
                 };
                 for ask in asks {
                     let head = ask.prompt.split('\n').next().map(str::to_owned);

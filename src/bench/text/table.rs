@@ -115,6 +115,11 @@ fn shares(report: &Report) -> Vec<Vec<String>> {
             name::SCORE_TO_PREFILL,
             "Speed of scoring 256 tokens, against reading as many",
         ),
+        (
+            "adapters",
+            name::ADAPTED_TO_PLAIN,
+            "Decoding of 16 streams on 16 adapters of rank 8, against none",
+        ),
     ];
     let row = |(scenario, figure, label): (&str, &str, &str)| {
         let summary = report.scenario(scenario)?.summary(figure)?;
