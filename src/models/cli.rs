@@ -167,7 +167,8 @@ fn import_file(file: &Path, name: &str, settings: &ModelSettings) -> Result<(), 
     let sha256 = download::sha256_of(file)?;
     let size = fs::metadata(file).map_err(|error| ModelError::io(file, error))?;
     let file_name = format!("{name}.gguf");
-    let entry = ModelEntry::local(name, &file_name, sha256.clone(), size.len());
+    let mut entry = ModelEntry::local(name, &file_name, sha256.clone(), size.len());
+    entry.architecture = Some(gguf.text("general.architecture")?.to_owned());
     let folder = download::folder(&entry, settings)?;
     let installed = {
         let _lock = Lock::acquire(&folder)?;

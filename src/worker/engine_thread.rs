@@ -29,7 +29,7 @@ const FAILURES: u32 = 3;
 #[derive(Debug)]
 pub(super) enum Command {
     Open { connection: u64, line: Line },
-    Submit { owner: Owner, job: Job },
+    Submit { owner: Owner, job: Box<Job> },
     Cancel { owner: Owner },
     Ping { connection: u64, nonce: u64 },
     Leave { connection: u64 },
@@ -145,7 +145,7 @@ impl Desk {
                         "a request's id came twice"
                     );
                     self.hang_up(owner.connection);
-                } else if let Err(refusal) = self.batch.offer(owner, job) {
+                } else if let Err(refusal) = self.batch.offer(owner, *job) {
                     let id = owner.request;
                     self.deliver([owner.says(FromWorker::Refused { id, refusal })]);
                 }

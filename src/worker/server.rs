@@ -332,7 +332,10 @@ impl Connection {
         let preparer = self.preparer.clone();
         let prepared = tokio::task::spawn_blocking(move || prepare(&preparer)).await;
         match prepared {
-            Ok(Ok(job)) => Ok(Command::Submit { owner, job }),
+            Ok(Ok(job)) => Ok(Command::Submit {
+                owner,
+                job: Box::new(job),
+            }),
             Ok(Err(refusal)) => Err(Box::new(Answer::Say(FromWorker::Refused { id, refusal }))),
             Err(panicked) => {
                 let message = format!("preparing the request failed: {panicked}");

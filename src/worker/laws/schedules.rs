@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Clone, Debug)]
 enum Event {
-    Join(Request),
+    Join(Box<Request>),
     /// The n-th request, if it is through, goes on by one turn.
     GoOn(usize),
     /// Cancels the request that joined as the n-th.
@@ -93,7 +93,7 @@ fn request() -> impl Strategy<Value = Request> {
 
 fn schedule() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        60 => request().prop_map(Event::Join),
+        60 => request().prop_map(|request| Event::Join(Box::new(request))),
         15 => (0usize..12).prop_map(Event::GoOn),
         15 => (0usize..12).prop_map(Event::Cancel),
         5 => (0u64..3).prop_map(Event::Leave),
@@ -168,7 +168,7 @@ fn play(bench: &mut Bench, house: House, schedule: Vec<Event>) -> History {
     let mut history = History::default();
     for event in schedule {
         match event {
-            Event::Join(request) => join(bench, house, &mut history, request),
+            Event::Join(request) => join(bench, house, &mut history, *request),
             Event::GoOn(n) => {
                 if let Some(request) = next_turn(bench, &history, n) {
                     join(bench, house, &mut history, request);
