@@ -178,6 +178,13 @@ pub struct WorkerSettings {
     /// Longest prompt plus output, tokens; the model's own limit if that is lower
     #[arg(long, env = "PARLOUR_CONTEXT", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..))]
     pub context: u32,
+    /// How long a step of the model may take because of prompts that are read beside texts
+    /// that are written: longer steps read faster, shorter ones write more evenly; milliseconds
+    #[arg(long, env = "PARLOUR_STEP_MS", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub step_ms: u32,
+    /// Tokens guessed ahead while few texts are written; 0 turns guessing off. It changes no token
+    #[arg(long, env = "PARLOUR_DRAFT", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=32))]
+    pub draft: u32,
     /// Threads that compute [default: the machine's cores, at most 16]
     #[arg(long, env = "PARLOUR_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
     threads: Option<u32>,

@@ -10,6 +10,7 @@ use crate::{
     generation::{client::WorkerClient, launcher::LauncherHandle},
     rooms::House,
     store::Store,
+    wire::worker::{Load, STEP_BOUNDS},
 };
 
 /// What the numbers are read from.
@@ -113,26 +114,75 @@ fn page(vitals: &Vitals) -> String {
             "Workers that were started after the first.",
             launcher.restarts(),
         );
-        page.one(
-            "parlour_worker_slots_busy",
-            "gauge",
-            "Requests that the worker computes.",
-            u64::from(load.slots_busy),
-        );
-        page.one(
-            "parlour_worker_queued",
-            "gauge",
-            "Requests that wait for a slot.",
-            u64::from(load.queued),
-        );
-        page.one(
-            "parlour_worker_tokens_total",
-            "counter",
-            "Tokens sampled since the worker's start.",
-            load.tokens,
-        );
+        worker(&mut page, &load);
     }
     page.0
+}
+
+/// What the worker says of itself; all totals begin anew with each worker, as counters may.
+fn worker(page: &mut Page, load: &Load) {
+    let gauges = [
+        (
+            "slots",
+            "Requests that the worker can compute at once.",
+            load.slots,
+        ),
+        (
+            "slots_busy",
+            "Requests that the worker computes.",
+            load.slots_busy,
+        ),
+        ("queued", "Requests that wait for a slot.", load.queued),
+    ];
+    for (name, help, value) in gauges {
+        let name = format!("parlour_worker_{name}");
+        page.one(&name, "gauge", help, u64::from(value));
+    }
+    let counters = [
+        ("tokens", "Tokens sampled.", load.tokens),
+        (
+            "prompt_tokens_computed",
+            "Tokens of prompts that were computed.",
+            load.prefilled,
+        ),
+        (
+            "prompt_tokens_reused",
+            "Tokens of prompts that were copied instead of computed.",
+            load.reused,
+        ),
+        (
+            "prefix_hits",
+            "Requests that found a beginning of their prompt computed already.",
+            load.prefix_hits,
+        ),
+        (
+            "drafts",
+            "Tokens that were guessed before they were computed.",
+            load.drafted,
+        ),
+        ("drafts_held", "Guessed tokens that held.", load.drafts_held),
+        (
+            "adapter_loads",
+            "Adapters that were copied into the engine.",
+            load.adapter_loads,
+        ),
+        (
+            "adapter_evictions",
+            "Adapters that gave way to others.",
+            load.adapter_evictions,
+        ),
+    ];
+    for (name, help, value) in counters {
+        let name = format!("parlour_worker_{name}_total");
+        page.one(&name, "counter", help, value);
+    }
+    page.histogram(
+        "parlour_worker_step_seconds",
+        "How long the engine's steps took.",
+        &STEP_BOUNDS,
+        &load.steps.counts,
+        load.steps.seconds,
+    );
 }
 
 #[derive(Default)]
@@ -149,6 +199,20 @@ impl Page {
         writeln!(self.0, "{name} {value}").expect("writing to a string cannot fail");
     }
 
+    /// `counts` has one more than `bounds`: what lies above the last of them.
+    fn histogram(&mut self, name: &str, help: &str, bounds: &[f64], counts: &[u64], sum: f64) {
+        self.head(name, "histogram", help);
+        let mut count = 0;
+        let bounds = bounds.iter().map(f64::to_string);
+        for (bound, more) in bounds.chain(["+Inf".to_owned()]).zip(counts) {
+            count += more;
+            writeln!(self.0, "{name}_bucket{{le=\"{bound}\"}} {count}")
+                .expect("writing to a string cannot fail");
+        }
+        writeln!(self.0, "{name}_sum {sum}\n{name}_count {count}")
+            .expect("writing to a string cannot fail");
+    }
+
     fn many(
         &mut self,
         name: &str,
@@ -160,6 +224,115 @@ impl Page {
         for (of, value) in values {
             writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}")
                 .expect("writing to a string cannot fail");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+    use crate::wire::worker::StepTimes;
+    use proptest::prelude::*;
+
+    fn is_name(name: &str) -> bool {
+        let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+        name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
+    }
+
+    /// Reads a page by the rules of Prometheus' text format 0.0.4 and gives its samples.
+    fn read(page: &str) -> HashMap<String, f64> {
+        assert!(page.ends_with('\n'), "the last line has no end");
+        let (mut samples, mut families) = (HashMap::new(), HashSet::new());
+        let (mut family, mut kind) = (String::new(), String::new());
+        for line in page.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, text) = help.split_once(' ').expect("a help text");
+                assert!(is_name(name) && !text.is_empty(), "{line}");
+                assert!(families.insert(name.to_owned()), "{name} comes twice");
+                (family, kind) = (name.to_owned(), String::new());
+            } else if let Some(declared) = line.strip_prefix("# TYPE ") {
+                let (name, what) = declared.split_once(' ').expect("a type");
+                assert_eq!(name, family, "a type of something else");
+                assert!(["counter", "gauge", "histogram"].contains(&what), "{line}");
+                assert_eq!(what == "counter", name.ends_with("_total"), "{line}");
+                kind = what.to_owned();
+            } else {
+                let (series, value) = line.rsplit_once(' ').expect("a sample");
+                let (name, labels) = match series.split_once('{') {
+                    None => (series, None),
+                    Some((name, rest)) => (name, Some(rest.strip_suffix('}').expect("an end"))),
+                };
+                assert!(is_name(name), "{line}");
+                for label in labels.iter().flat_map(|labels| labels.split(',')) {
+                    let (label, value) = label.split_once('=').expect("a label");
+                    assert!(is_name(label) && !label.starts_with("__"), "{line}");
+                    let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+                    assert!(
+                        !value.expect("quotes").contains(['"', '\\', '\n']),
+                        "{line}"
+                    );
+                }
+                let suffix = name.strip_prefix(&family).expect("a sample of its family");
+                match kind.as_str() {
+                    "histogram" => assert!(["_bucket", "_sum", "_count"].contains(&suffix)),
+                    "counter" | "gauge" => assert_eq!(suffix, "", "{line}"),
+                    other => panic!("a sample before its type {other:?}"),
+                }
+                let value: f64 = value.parse().expect("a number");
+                assert!(value >= 0.0, "{line}");
+                let before = samples.insert(series.to_owned(), value);
+                assert_eq!(before, None, "{series} comes twice");
+            }
+        }
+        samples
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_is_what_prometheus_reads(
+            counts in proptest::array::uniform11(0u64..1 << 40),
+            seconds in 0f64..1e9,
+            numbers in proptest::collection::vec(0u64..1 << 50, 8),
+        ) {
+            let load = Load {
+                slots: 8,
+                slots_busy: 3,
+                queued: 2,
+                tokens: numbers[0],
+                prefilled: numbers[1],
+                reused: numbers[2],
+                prefix_hits: numbers[3],
+                drafted: numbers[4],
+                drafts_held: numbers[5],
+                adapter_loads: numbers[6],
+                adapter_evictions: numbers[7],
+                steps: StepTimes { counts, seconds },
+            };
+            let mut page = Page::default();
+            page.one("parlour_rooms", "gauge", "Games that go on.", 1);
+            page.many("parlour_games_total", "Games.", "ending", [("won", 1), ("lost", 2)].into_iter());
+            worker(&mut page, &load);
+            let samples = read(&page.0);
+            let sample = |name: &str| samples[&format!("parlour_worker_{name}")];
+            prop_assert_eq!([sample("slots"), sample("slots_busy"), sample("queued")], [8.0, 3.0, 2.0]);
+            let totals = [
+                "tokens", "prompt_tokens_computed", "prompt_tokens_reused", "prefix_hits",
+                "drafts", "drafts_held", "adapter_loads", "adapter_evictions",
+            ];
+            for (name, number) in totals.iter().zip(numbers) {
+                prop_assert_eq!(sample(&format!("{name}_total")), number as f64);
+            }
+            let mut below = 0;
+            for (bound, count) in STEP_BOUNDS.iter().zip(counts) {
+                below += count;
+                prop_assert_eq!(sample(&format!("step_seconds_bucket{{le=\"{bound}\"}}")), below as f64);
+            }
+            let all: u64 = counts.iter().sum();
+            prop_assert_eq!(sample("step_seconds_bucket{le=\"+Inf\"}"), all as f64);
+            prop_assert_eq!(sample("step_seconds_count"), all as f64);
+            prop_assert_eq!(sample("step_seconds_sum"), seconds);
         }
     }
 }

@@ -10,9 +10,11 @@ use std::{
 };
 
 use super::{GenerationError, Output};
+use crate::wire::worker::TokenLogProb;
 
 #[derive(Debug, Default)]
 struct State {
+    logprobs: Vec<TokenLogProb>,
     text: String,
     end: Option<Result<Output, GenerationError>>,
     ended: bool,
@@ -43,9 +45,13 @@ impl Buffer {
         }
     }
 
-    pub(super) fn push(&self, text: &str) {
-        if !text.is_empty() {
-            self.change(|state| state.text.push_str(text));
+    /// `logprobs` are of the tokens of `text`.
+    pub(super) fn push(&self, text: &str, logprobs: Vec<TokenLogProb>) {
+        if !text.is_empty() || !logprobs.is_empty() {
+            self.change(|state| {
+                state.text.push_str(text);
+                state.logprobs.extend(logprobs);
+            });
         }
     }
 
@@ -62,6 +68,10 @@ impl Buffer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Output, GenerationError>>> {
         let mut state = self.lock();
+        if !state.logprobs.is_empty() {
+            let logprobs = std::mem::take(&mut state.logprobs);
+            return Poll::Ready(Some(Ok(Output::LogProbs(logprobs))));
+        }
         if !state.text.is_empty() {
             return Poll::Ready(Some(Ok(Output::Piece(std::mem::take(&mut state.text)))));
         }
@@ -102,26 +112,40 @@ mod tests {
         ) {
             let buffer = Buffer::default();
             let mut items = Vec::new();
-            for (piece, read) in pieces.iter().zip(reads) {
-                buffer.push(piece);
+            let told = |at: usize| TokenLogProb {
+                token: at as u32,
+                bytes: pieces[at].clone().into_bytes(),
+                log_prob: -1.0,
+                top: Vec::new(),
+            };
+            for (at, (piece, read)) in pieces.iter().zip(reads).enumerate() {
+                buffer.push(piece, vec![told(at)]);
                 if read {
                     items.extend(drain(&buffer));
                 }
             }
             let done = Output::Done { finish: Finish::Stop, usage: Usage::default() };
             buffer.end(Ok(done.clone()));
-            buffer.push("late");
+            buffer.push("late", vec![TokenLogProb { token: 99, bytes: vec![], log_prob: 0.0, top: vec![] }]);
             buffer.end(Err(GenerationError::WorkerLost));
             items.extend(drain(&buffer));
             prop_assert_eq!(items.pop(), Some(Ok(done)));
-            let mut text = String::new();
+            let (mut text, mut logprobs) = (String::new(), Vec::new());
             for item in items {
                 match item {
+                    // Never behind the text that they are of.
+                    Ok(Output::LogProbs(more)) => {
+                        logprobs.extend(more);
+                        let length: usize = logprobs.iter().map(|l: &TokenLogProb| l.bytes.len()).sum();
+                        prop_assert!(length >= text.len());
+                    }
                     Ok(Output::Piece(piece)) => text.push_str(&piece),
                     other => prop_assert!(false, "{:?} before the end", other),
                 }
             }
             prop_assert_eq!(text, pieces.concat());
+            let tokens: Vec<u32> = logprobs.iter().map(|l| l.token).collect();
+            prop_assert_eq!(tokens, (0..pieces.len() as u32).collect::<Vec<_>>());
         }
     }
 }

@@ -288,9 +288,11 @@ impl WorkerClient {
             FromWorker::Hello { .. } => {
                 return Err(ConnectionError::Garbage("a second greeting".into()));
             }
-            FromWorker::Piece { id, text, .. } => {
+            FromWorker::Piece {
+                id, text, logprobs, ..
+            } => {
                 if let Some(Waiting::Stream(buffer)) = state.waiting.get(&id) {
-                    buffer.push(&text);
+                    buffer.push(&text, logprobs);
                 }
             }
             FromWorker::Done { id, finish, usage } => {

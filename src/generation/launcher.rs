@@ -305,6 +305,8 @@ impl Launcher {
             .args(["--adapter-places", &settings.adapter_places.to_string()])
             .args(["--queue", &settings.queue.to_string()])
             .args(["--context", &settings.context.to_string()])
+            .args(["--step-ms", &settings.step_ms.to_string()])
+            .args(["--draft", &settings.draft.to_string()])
             .args(["--threads", &settings.threads().to_string()])
             // What the worker need not know.
             .env_remove("PARLOUR_WITNESS_KEY")

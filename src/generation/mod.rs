@@ -19,7 +19,8 @@ use futures_util::Stream;
 use tokio::sync::watch;
 
 use crate::wire::worker::{
-    Constraint, Finish, Generate, Prompt, Refusal, Sampling, Score, Terms, TextScore, Usage, Weigh,
+    Constraint, Finish, Generate, Prompt, Refusal, Sampling, Score, Terms, TextScore, TokenLogProb,
+    Usage, Weigh,
 };
 use client::WorkerClient;
 use remote::OpenAi;
@@ -27,6 +28,9 @@ use remote::OpenAi;
 /// What a running generation gives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
+    /// What the model thought of the tokens of the pieces that follow, where it was asked
+    /// for ([`Ask::logprobs`]).
+    LogProbs(Vec<TokenLogProb>),
     Piece(String),
     /// The last item.
     Done {
@@ -84,6 +88,60 @@ impl std::fmt::Debug for GenerationStream {
     }
 }
 
+/// All that can be asked of a text.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub prompt: Prompt,
+    pub sampling: Sampling,
+    pub constraint: Option<Constraint>,
+    /// How many of the likeliest tokens are told with each token, 20 at most.
+    pub logprobs: Option<u8>,
+    pub terms: Terms,
+}
+
+impl Ask {
+    /// This request as the `n`-th of several samples: the first keeps its seed, the others
+    /// have theirs from it, by the finaliser of SplitMix64 (Steele et al. 2014).
+    fn sample(&self, n: u32) -> Self {
+        let mut ask = self.clone();
+        if n > 0 {
+            let step = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut seed = ask.sampling.seed.wrapping_add(step);
+            seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ask.sampling.seed = seed ^ (seed >> 31);
+        }
+        ask
+    }
+
+    /// What the OpenAI protocol has no words for.
+    fn beyond_openai(&self) -> Option<&'static str> {
+        let Self {
+            sampling,
+            constraint,
+            logprobs,
+            terms,
+            ..
+        } = self;
+        match constraint {
+            Some(Constraint::Choice(_)) => return Some("keep to a choice"),
+            Some(Constraint::Regex(_)) => return Some("keep to a regular expression"),
+            Some(Constraint::Grammar(_)) => return Some("keep to a grammar"),
+            Some(Constraint::JsonSchema(_)) | None => {}
+        }
+        [
+            // Token numbers are those of a vocabulary that is not ours.
+            (!sampling.logit_bias.is_empty(), "bias tokens"),
+            (!sampling.banned.is_empty(), "ban phrases"),
+            (sampling.dry.is_some(), "use DRY"),
+            (logprobs.is_some(), "tell log-probabilities"),
+            (terms.adapter.is_some(), "speak through an adapter"),
+        ]
+        .into_iter()
+        .find_map(|(asked, what)| asked.then_some(what))
+    }
+}
+
 /// Where a seat's text comes from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Backend {
@@ -101,17 +159,39 @@ impl Backend {
         sampling: Sampling,
         constraint: Option<Constraint>,
     ) -> GenerationStream {
+        self.ask(Ask {
+            prompt,
+            sampling,
+            constraint,
+            logprobs: None,
+            terms: Terms::default(),
+        })
+    }
+
+    /// As [`Self::generate`], with all that can be asked. A remote server that has no words
+    /// for something of it is not asked at all: [`GenerationError::Unsupported`].
+    pub fn ask(&self, ask: Ask) -> GenerationStream {
         match self {
             Self::Local(client, model) => client.generate(Generate {
                 model: model.clone(),
-                prompt,
-                sampling,
-                constraint,
-                logprobs: None,
-                terms: Terms::default(),
+                prompt: ask.prompt,
+                sampling: ask.sampling,
+                constraint: ask.constraint,
+                logprobs: ask.logprobs,
+                terms: ask.terms,
             }),
-            Self::Remote(server) => server.generate(prompt, sampling, constraint),
+            Self::Remote(server) => match ask.beyond_openai() {
+                None => server.generate(ask.prompt, ask.sampling, ask.constraint),
+                Some(what) => GenerationStream::failed(GenerationError::Unsupported(what)),
+            },
         }
+    }
+
+    /// Several texts for one prompt: as many requests, which share what was computed of the
+    /// prompt. The first has the seed that was asked for, the others have seeds derived
+    /// from it, so that the same seed gives the same samples.
+    pub fn samples(&self, ask: &Ask, count: u32) -> Vec<GenerationStream> {
+        (0..count).map(|n| self.ask(ask.sample(n))).collect()
     }
 
     /// Natural log of each option's probability to come next, normalised over the options.
@@ -172,5 +252,62 @@ impl Backend {
             Self::Local(client, _) => client.ready(),
             Self::Remote(_) => watch::channel(true).1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn ask(seed: u64) -> Ask {
+        Ask {
+            prompt: Prompt::Text("x".into()),
+            sampling: Sampling {
+                seed,
+                ..Sampling::default()
+            },
+            constraint: None,
+            logprobs: None,
+            terms: Terms::default(),
+        }
+    }
+
+    #[test]
+    fn samples_have_seeds_of_their_own_and_always_the_same() {
+        let seeds = |seed| (0..100).map(move |n| ask(seed).sample(n).sampling.seed);
+        assert_eq!(seeds(7).next(), Some(7));
+        assert!(seeds(7).eq(seeds(7)));
+        // Seeds beside each other must not share their samples.
+        let all: HashSet<u64> = seeds(7).chain(seeds(8)).chain(seeds(0)).collect();
+        assert_eq!(all.len(), 300);
+    }
+
+    #[test]
+    fn what_another_server_cannot_do_is_not_left_out_in_silence() {
+        let beyond = |change: fn(&mut Ask)| {
+            let mut ask = ask(1);
+            change(&mut ask);
+            ask.beyond_openai()
+        };
+        assert_eq!(beyond(|_| {}), None);
+        let schema = |ask: &mut Ask| {
+            ask.constraint = Some(Constraint::JsonSchema(serde_json::json!({})));
+        };
+        assert_eq!(beyond(schema), None);
+        let all: [fn(&mut Ask); 8] = [
+            |ask| ask.constraint = Some(Constraint::Choice(vec![])),
+            |ask| ask.constraint = Some(Constraint::Regex(String::new())),
+            |ask| ask.constraint = Some(Constraint::Grammar(String::new())),
+            |ask| ask.logprobs = Some(0),
+            |ask| ask.terms.adapter = Some("x".into()),
+            |ask| ask.sampling.banned = vec!["x".into()],
+            |ask| ask.sampling.dry = Some(Default::default()),
+            |ask| ask.sampling.logit_bias = [(1, 1.0)].into(),
+        ];
+        let told: HashSet<_> = all.map(beyond).into_iter().collect();
+        assert!(!told.contains(&None));
+        assert_eq!(told.len(), all.len());
     }
 }

@@ -219,6 +219,7 @@ pub(crate) async fn write(
                     text.push_str(&piece);
                     show(&text, &mut shown, voice, live);
                 }
+                Some(Ok(Output::LogProbs(_))) => {}
                 Some(Ok(Output::Done { .. })) => return Ok(text),
                 Some(Err(error)) => break error,
                 None => break GenerationError::Failed("the text has no end".into()),

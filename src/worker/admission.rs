@@ -1,4 +1,9 @@
-//! PURE: who may wait for a slot, and who is turned away.
+//! PURE: who may wait for a slot, who is turned away, and whose turn it is.
+//!
+//! Rooms take turns: the next slot goes to the room that holds the fewest, and of those to
+//! the one that was served longest ago, so that a room with a hundred requests delays
+//! another one's only request by no more than one of its own. Within a room it is first
+//! come, first served.
 
 use std::collections::VecDeque;
 
@@ -11,10 +16,48 @@ pub(crate) struct Owner {
     pub(crate) request: RequestId,
 }
 
-/// Requests that wait for a slot, first come, first served.
+/// On whose account requests wait.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Room {
+    Named(String),
+    /// All requests of a connection that name no room.
+    Connection(u64),
+}
+
+impl Room {
+    pub(crate) fn of(owner: Owner, name: &str) -> Self {
+        if name.is_empty() {
+            Self::Connection(owner.connection)
+        } else {
+            Self::Named(name.to_owned())
+        }
+    }
+}
+
+/// How often others may overtake a request that cannot start yet.
+pub(crate) const OVERTAKES: u32 = 16;
+
+#[derive(Debug)]
+struct Waiting<T> {
+    owner: Owner,
+    item: T,
+    /// How often another one started while this one could not.
+    overtaken: u32,
+}
+
+/// The requests of one room, in the order of their arrival; never empty.
+#[derive(Debug)]
+struct Queue<T> {
+    room: Room,
+    waiting: VecDeque<Waiting<T>>,
+}
+
+/// Requests that wait for a slot.
 #[derive(Debug)]
 pub(crate) struct Admission<T> {
-    waiting: VecDeque<(Owner, T)>,
+    /// Served longest ago first.
+    queues: VecDeque<Queue<T>>,
+    queued: usize,
     capacity: usize,
 }
 
@@ -22,7 +65,8 @@ impl<T> Admission<T> {
     /// At most `capacity` requests wait.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            waiting: VecDeque::new(),
+            queues: VecDeque::new(),
+            queued: 0,
             capacity,
         }
     }
@@ -31,36 +75,94 @@ impl<T> Admission<T> {
     ///
     /// # Errors
     /// [`Refusal::Busy`] when all places are taken; `item` is dropped.
-    pub(crate) fn offer(&mut self, owner: Owner, item: T, free: usize) -> Result<(), Refusal> {
-        if self.waiting.len() >= self.capacity + free {
+    pub(crate) fn offer(
+        &mut self,
+        owner: Owner,
+        room: Room,
+        item: T,
+        free: usize,
+    ) -> Result<(), Refusal> {
+        if self.queued >= self.capacity + free {
             return Err(Refusal::Busy {
                 queued: self.queued(),
             });
         }
-        self.waiting.push_back((owner, item));
+        self.queued += 1;
+        let waiting = Waiting {
+            owner,
+            item,
+            overtaken: 0,
+        };
+        match self.queues.iter_mut().find(|queue| queue.room == room) {
+            Some(queue) => queue.waiting.push_back(waiting),
+            None => self.queues.push_back(Queue {
+                room,
+                waiting: VecDeque::from([waiting]),
+            }),
+        }
         Ok(())
     }
 
-    /// The one that has waited longest.
-    pub(crate) fn take(&mut self) -> Option<(Owner, T)> {
-        self.waiting.pop_front()
+    /// Whose turn it is. `held` says how many slots a room has; `can_start` whether a request
+    /// could start now, where `true` tells it that another one has been overtaken often
+    /// enough and that what that one waits for must not be taken.
+    pub(crate) fn take(
+        &mut self,
+        held: impl Fn(&Room) -> usize,
+        can_start: impl Fn(&T, bool) -> bool,
+    ) -> Option<(Owner, T)> {
+        let is_due = |waiting: &Waiting<T>| waiting.overtaken >= OVERTAKES;
+        let due = self.queues.iter().any(|queue| is_due(&queue.waiting[0]));
+        let able: Vec<bool> = self
+            .queues
+            .iter()
+            .map(|queue| {
+                let first = &queue.waiting[0];
+                can_start(&first.item, due && !is_due(first))
+            })
+            .collect();
+        let (at, _) = self
+            .queues
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| able[*at])
+            .min_by_key(|(_, queue)| held(&queue.room))?;
+        for (queue, _) in self
+            .queues
+            .iter_mut()
+            .zip(&able)
+            .filter(|(_, able)| !**able)
+        {
+            queue.waiting[0].overtaken += 1;
+        }
+        let mut queue = self.queues.remove(at)?;
+        let first = queue.waiting.pop_front()?;
+        self.queued -= 1;
+        if !queue.waiting.is_empty() {
+            self.queues.push_back(queue);
+        }
+        Some((first.owner, first.item))
     }
 
     /// Forgets the requests that `left` picks and gives their owners.
     pub(crate) fn cancel(&mut self, mut left: impl FnMut(Owner) -> bool) -> Vec<Owner> {
         let mut gone = Vec::new();
-        self.waiting.retain(|(owner, _)| {
-            let leaves = left(*owner);
-            if leaves {
-                gone.push(*owner);
-            }
-            !leaves
-        });
+        for queue in &mut self.queues {
+            queue.waiting.retain(|waiting| {
+                let leaves = left(waiting.owner);
+                if leaves {
+                    gone.push(waiting.owner);
+                }
+                !leaves
+            });
+        }
+        self.queues.retain(|queue| !queue.waiting.is_empty());
+        self.queued -= gone.len();
         gone
     }
 
     pub(crate) fn queued(&self) -> u32 {
-        u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.queued).unwrap_or(u32::MAX)
     }
 }
 
@@ -81,6 +183,8 @@ pub(crate) fn fits(prompt: usize, output: usize, context: usize) -> Result<(), R
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -91,18 +195,25 @@ mod tests {
         }
     }
 
+    fn room(name: u64) -> Room {
+        Room::Named(name.to_string())
+    }
+
     #[derive(Clone, Debug)]
     enum Move {
-        Offer,
+        Offer(u64),
         Take,
+        /// One of those who were served ends.
+        End(usize),
         Cancel(u64),
         Leave(u64),
     }
 
     fn moves() -> impl Strategy<Value = Vec<Move>> {
         let one = prop_oneof![
-            4 => Just(Move::Offer),
+            4 => (0u64..4).prop_map(Move::Offer),
             2 => Just(Move::Take),
+            1 => (0usize..9).prop_map(Move::End),
             1 => (0u64..40).prop_map(Move::Cancel),
             1 => (0u64..3).prop_map(Move::Leave),
         ];
@@ -111,40 +222,111 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_request_is_served_in_turn_or_refused_or_cancelled_once(moves in moves(), capacity in 0usize..6) {
+        fn each_request_is_served_in_turn_or_refused_or_cancelled_once(
+            moves in moves(), capacity in 0usize..9,
+        ) {
             let mut admission = Admission::new(capacity);
-            let mut model: VecDeque<u64> = VecDeque::new();
+            let mut model: Vec<(u64, u64)> = Vec::new();
+            let mut held: Vec<u64> = Vec::new();
             let mut next = 0;
             for step in moves {
                 match step {
-                    Move::Offer => {
-                        let offered = admission.offer(owner(next), next, 0);
+                    Move::Offer(name) => {
+                        let offered = admission.offer(owner(next), room(name), next, 0);
                         if model.len() < capacity {
                             prop_assert_eq!(offered, Ok(()));
-                            model.push_back(next);
+                            model.push((name, next));
                         } else {
-                            prop_assert_eq!(offered, Err(Refusal::Busy { queued: u32::try_from(capacity).expect("small") }));
+                            let queued = u32::try_from(capacity).expect("small");
+                            prop_assert_eq!(offered, Err(Refusal::Busy { queued }));
                         }
                         next += 1;
                     }
                     Move::Take => {
-                        prop_assert_eq!(admission.take(), model.pop_front().map(|n| (owner(n), n)));
+                        let holds = |name: u64| held.iter().filter(|held| **held == name).count();
+                        let taken = admission.take(
+                            |wanted| (0..4).find(|n| room(*n) == *wanted).map_or(0, holds),
+                            |_, _| true,
+                        );
+                        prop_assert_eq!(taken.is_some(), !model.is_empty());
+                        let Some((who, number)) = taken else { continue };
+                        prop_assert_eq!(who, owner(number));
+                        let at = model.iter().position(|(_, n)| *n == number);
+                        let (name, _) = model.remove(at.expect("it waited"));
+                        let fewest = model.iter().map(|(name, _)| holds(*name)).min();
+                        prop_assert!(fewest.is_none_or(|fewest| holds(name) <= fewest));
+                        let earlier = model.iter().find(|(n, _)| *n == name);
+                        prop_assert!(earlier.is_none_or(|(_, n)| *n > number));
+                        held.push(name);
+                    }
+                    Move::End(at) => {
+                        if at < held.len() {
+                            held.remove(at);
+                        }
                     }
                     Move::Cancel(n) => {
                         let gone = admission.cancel(|o| o == owner(n));
-                        prop_assert_eq!(gone.len(), usize::from(model.contains(&n)));
-                        model.retain(|&m| m != n);
+                        prop_assert_eq!(gone.len(), usize::from(model.iter().any(|m| m.1 == n)));
+                        model.retain(|m| m.1 != n);
                     }
                     Move::Leave(connection) => {
-                        let gone = admission.cancel(|o| o.connection == connection);
-                        let wanted: Vec<_> = model.iter().filter(|&&m| m % 3 == connection).map(|&m| owner(m)).collect();
+                        let mut gone = admission.cancel(|o| o.connection == connection);
+                        gone.sort_unstable();
+                        let leaves = |n: u64| owner(n).connection == connection;
+                        let mut wanted: Vec<_> =
+                            model.iter().filter(|m| leaves(m.1)).map(|m| owner(m.1)).collect();
+                        wanted.sort_unstable();
                         prop_assert_eq!(gone, wanted);
-                        model.retain(|&m| m % 3 != connection);
+                        model.retain(|m| !leaves(m.1));
                     }
                 }
                 prop_assert_eq!(admission.queued() as usize, model.len());
             }
         }
+
+        /// With slots that never free up, a room is served again only after all others.
+        #[test]
+        fn rooms_take_turns(requests in prop::collection::vec(0u64..5, 1..60)) {
+            let mut admission = Admission::new(usize::MAX / 2);
+            let mut left: HashMap<u64, usize> = HashMap::new();
+            for (n, name) in (0..).zip(&requests) {
+                admission.offer(owner(n), room(*name), *name, 0).expect("room");
+                *left.entry(*name).or_default() += 1;
+            }
+            let mut served: HashMap<u64, usize> = HashMap::new();
+            while let Some((_, name)) = admission.take(|_| 0, |_, _| true) {
+                *left.get_mut(&name).expect("it waits") -= 1;
+                let mine = served.entry(name).or_default();
+                *mine += 1;
+                let mine = *mine;
+                for (other, left) in &left {
+                    let theirs = served.get(other).copied().unwrap_or_default();
+                    prop_assert!(*left == 0 || theirs + 1 >= mine, "{other} is behind {name}");
+                }
+            }
+            prop_assert!(left.values().all(|left| *left == 0));
+        }
+    }
+
+    /// "x" waits for something that others of its kind keep taking.
+    #[test]
+    fn who_cannot_start_is_overtaken_a_bounded_number_of_times() {
+        let mut admission = Admission::new(1000);
+        admission.offer(owner(0), room(0), "x", 0).expect("room");
+        for n in 1..100 {
+            admission.offer(owner(n), room(n), "y", 0).expect("room");
+        }
+        let mut overtaken = 0;
+        while admission
+            .take(|_| 0, |item, due| *item == "y" && !due)
+            .is_some()
+        {
+            overtaken += 1;
+        }
+        assert_eq!(overtaken, OVERTAKES);
+        let taken = admission.take(|_| 0, |_, due| !due);
+        assert_eq!(taken.map(|(owner, _)| owner), Some(owner(0)));
+        assert!(admission.take(|_| 0, |_, due| !due).is_some());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! A toy engine that needs no weights, for tests and benches of everything around it.
 //!
-//! Its logits are a pure function of the slot's whole token history, kept per slot and
-//! position exactly as a KV buffer keeps it, so that a wrong `past`, a missing copy or a
-//! leak between slots changes the tokens. Its text looks like lower-case words. The name
-//! `deterministic:20ms` makes every step take at least that long.
+//! Its logits are a pure function of the slot's whole token history and of the adapter under
+//! which each token was computed, kept per slot and position exactly as a KV buffer keeps
+//! it, so that a wrong `past`, a missing copy, a leak between slots or a neighbour's adapter
+//! changes the tokens. Built as an engine that is not uniform, it also tells tokens that were
+//! computed singly from others. What the contract forbids is an error. Its text looks like
+//! lower-case words. The name `deterministic:20ms` makes every step take at least that long.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{collections::HashSet, sync::Arc, thread, time::Duration};
 
 use super::engine::{Engine, EngineError, EngineInfo, Run, Vocabulary, Want};
 use crate::models::peft::Adapter;
@@ -79,8 +81,34 @@ impl Vocabulary for Bytes {
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     token: u32,
-    /// Of this token and all before it.
+    /// Of this token and all before it, and of how each was computed.
     hash: u64,
+}
+
+/// Which of the two families of engines the toy behaves as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Habits {
+    /// [`EngineInfo::uniform`].
+    pub uniform: bool,
+    /// [`EngineInfo::contiguous`].
+    pub contiguous: bool,
+    /// [`EngineInfo::adapter_places`].
+    pub adapter_places: usize,
+}
+
+impl Habits {
+    /// Any runs in any slots, and a bank of four adapters.
+    pub const FREE: Self = Self {
+        uniform: true,
+        contiguous: false,
+        adapter_places: 4,
+    };
+    /// As engines on `GroupQueryAttention` are.
+    pub const STRICT: Self = Self {
+        uniform: false,
+        contiguous: true,
+        adapter_places: 0,
+    };
 }
 
 /// The engine itself.
@@ -89,27 +117,41 @@ pub struct Deterministic {
     info: EngineInfo,
     vocabulary: Arc<Bytes>,
     slots: Vec<Vec<Cell>>,
+    /// Ids of the adapters that were loaded.
+    places: Vec<Option<u64>>,
     delay: Duration,
 }
 
 impl Deterministic {
     /// An engine of that many slots and that context; `delay` is what a step takes at least.
     pub fn new(slots: usize, context: usize, delay: Duration) -> Self {
+        Self::with_habits(Habits::FREE, slots, context, delay)
+    }
+
+    /// As [`Self::new`], of a kind to choose.
+    pub fn with_habits(habits: Habits, slots: usize, context: usize, delay: Duration) -> Self {
         Self {
             info: EngineInfo {
                 slots,
                 context,
                 vocabulary: ROW,
                 precision: "toy".into(),
-                uniform: true,
-                contiguous: true,
+                uniform: habits.uniform,
+                contiguous: habits.contiguous,
                 lends: true,
-                adapter_places: 0,
+                adapter_places: habits.adapter_places,
             },
             vocabulary: Arc::default(),
             slots: vec![Vec::new(); slots],
+            places: vec![None; habits.adapter_places],
             delay,
         }
+    }
+
+    /// Loses all that slots and places hold, as an engine that failed.
+    pub fn break_down(&mut self) {
+        self.slots.iter_mut().for_each(Vec::clear);
+        self.places.fill(None);
     }
 
     /// Reads `deterministic` or `deterministic:20ms`: the delay of a step. `None` is the
@@ -124,13 +166,36 @@ impl Deterministic {
         }
     }
 
-    fn check(&self, run: &Run) -> Result<(), EngineError> {
+    fn check(&self, runs: &[Run]) -> Result<(), EngineError> {
+        let mut taken = HashSet::new();
+        for (at, run) in runs.iter().enumerate() {
+            self.check_run(run)?;
+            if !taken.insert(run.slot) {
+                return Err(EngineError(format!("two runs in slot {}", run.slot)));
+            }
+            let neighbour = run.slot == at && run.tokens.len() == 1;
+            if self.info.contiguous && !neighbour && at + 1 < runs.len() {
+                return Err(EngineError(format!(
+                    "run {at} of {} sits in slot {} with {} tokens",
+                    runs.len(),
+                    run.slot,
+                    run.tokens.len()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_run(&self, run: &Run) -> Result<(), EngineError> {
         let slot = self
             .slots
             .get(run.slot)
             .ok_or_else(|| EngineError(format!("there is no slot {}", run.slot)))?;
         if run.tokens.is_empty() {
             return Err(EngineError("a run without tokens".into()));
+        }
+        if let Some(token) = run.tokens.iter().find(|token| **token as usize >= SIZE) {
+            return Err(EngineError(format!("there is no token {token}")));
         }
         if run.past > slot.len() {
             return Err(EngineError(format!(
@@ -142,6 +207,11 @@ impl Deterministic {
         }
         if run.past + run.tokens.len() > self.info.context {
             return Err(EngineError(format!("slot {} is full", run.slot)));
+        }
+        if let Some(place) = run.adapter
+            && !matches!(self.places.get(place), Some(Some(_)))
+        {
+            return Err(EngineError(format!("place {place} holds no adapter")));
         }
         Ok(())
     }
@@ -158,9 +228,12 @@ impl Engine for Deterministic {
 
     fn step(&mut self, runs: &[Run]) -> Result<Vec<Vec<f32>>, EngineError> {
         thread::sleep(self.delay);
+        self.check(runs)?;
         let mut rows = Vec::with_capacity(runs.len());
         for run in runs {
-            self.check(run)?;
+            let adapter = run.adapter.and_then(|place| self.places[place]);
+            let single = !self.info.uniform && run.tokens.len() == 1;
+            let how = mix(adapter.map_or(0, |id| id + 1) << 1 | u64::from(single));
             let slot = &mut self.slots[run.slot];
             slot.truncate(run.past);
             let mut logits = Vec::new();
@@ -168,7 +241,7 @@ impl Engine for Deterministic {
                 let before = slot.last().map_or(0, |cell| cell.hash);
                 slot.push(Cell {
                     token,
-                    hash: mix(before ^ mix(u64::from(token) + 1)),
+                    hash: mix(before ^ mix(u64::from(token) + 1) ^ how),
                 });
                 let last = at + 1 == run.tokens.len();
                 if run.want == Want::All || (run.want == Want::Last && last) {
@@ -181,6 +254,11 @@ impl Engine for Deterministic {
     }
 
     fn copy_slot(&mut self, from: usize, to: usize, length: usize) -> Result<(), EngineError> {
+        if from == to || length == 0 {
+            return Err(EngineError(format!(
+                "a copy of {length} tokens from slot {from} to {to} copies nothing"
+            )));
+        }
         let cells = self
             .slots
             .get(from)
@@ -194,10 +272,13 @@ impl Engine for Deterministic {
         Ok(())
     }
 
-    fn load_adapter(&mut self, place: usize, _: &Adapter) -> Result<(), EngineError> {
-        Err(EngineError(format!(
-            "there is no place {place} for adapters"
-        )))
+    fn load_adapter(&mut self, place: usize, adapter: &Adapter) -> Result<(), EngineError> {
+        *self
+            .places
+            .get_mut(place)
+            .ok_or_else(|| EngineError(format!("there is no place {place} for adapters")))? =
+            Some(adapter.id);
+        Ok(())
     }
 }
 

@@ -1,6 +1,9 @@
 //! The thread that owns the engine: takes commands between steps, computes, hands out.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::mpsc::{
     self,
@@ -10,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     admission::Owner,
-    batch::{Batch, Outgoing, Plan},
+    batch::{Batch, Limits, Outgoing, Plan},
     engine::{Engine, EngineError, Want},
     job::Job,
 };
@@ -46,11 +49,10 @@ pub(super) struct Line {
 /// When the engine fails again and again.
 pub(super) fn run(
     mut engine: Box<dyn Engine>,
-    queue: usize,
-    shelves: usize,
+    limits: Limits,
     mut commands: mpsc::Receiver<Command>,
 ) -> Result<(), EngineError> {
-    let batch = Batch::new(engine.info(), engine.vocabulary(), queue, shelves);
+    let batch = Batch::new(engine.info(), engine.vocabulary(), limits);
     let mut desk = Desk {
         batch,
         lines: HashMap::new(),
@@ -70,13 +72,16 @@ pub(super) fn run(
                 Err(TryRecvError::Disconnected) => return Ok(()),
             }
         }
-        let Some(plan) = desk.batch.plan() else {
+        let Some(mut plan) = desk.batch.plan() else {
             continue;
         };
+        let began = Instant::now();
+        desk.load_adapters(engine.as_mut(), &mut plan);
         match compute(engine.as_mut(), &plan) {
-            Ok(logits) => {
+            Ok((logits, took)) => {
                 failures = 0;
-                let out = desk.batch.absorb(plan, logits);
+                desk.batch.count_step(began.elapsed());
+                let out = desk.batch.absorb(plan, logits, took);
                 desk.deliver(out);
             }
             Err(error) => {
@@ -92,11 +97,18 @@ pub(super) fn run(
     }
 }
 
-fn compute(engine: &mut dyn Engine, plan: &Plan) -> Result<Vec<Vec<f32>>, EngineError> {
+/// The logits of a plan, and how long the runs took without what had to go before.
+fn compute(engine: &mut dyn Engine, plan: &Plan) -> Result<(Vec<Vec<f32>>, Duration), EngineError> {
     for copy in &plan.copies {
         engine.copy_slot(copy.from, copy.to, copy.length)?;
     }
+    // Nobody may be left once an adapter was refused.
+    if plan.runs.is_empty() {
+        return Ok((Vec::new(), Duration::ZERO));
+    }
+    let began = Instant::now();
     let logits = engine.step(&plan.runs)?;
+    let took = began.elapsed();
     let vocabulary = engine.info().vocabulary;
     let wanted = plan.runs.iter().map(|run| match run.want {
         Want::None => 0,
@@ -108,7 +120,7 @@ fn compute(engine: &mut dyn Engine, plan: &Plan) -> Result<Vec<Vec<f32>>, Engine
             "it gave other logits than were asked for".into(),
         ));
     }
-    Ok(logits)
+    Ok((logits, took))
 }
 
 struct Desk {
@@ -153,6 +165,17 @@ impl Desk {
             Command::Leave { connection } => {
                 self.lines.remove(&connection);
                 self.batch.leave(connection);
+            }
+        }
+    }
+
+    /// An adapter that the engine does not take is lost to those who asked for it alone.
+    fn load_adapters(&mut self, engine: &mut dyn Engine, plan: &mut Plan) {
+        for (place, adapter) in std::mem::take(&mut plan.loads) {
+            if let Err(error) = engine.load_adapter(place, &adapter) {
+                tracing::error!(%error, place, "an adapter cannot be loaded");
+                let out = self.batch.refuse_adapter(plan, place, &error.to_string());
+                self.deliver(out);
             }
         }
     }

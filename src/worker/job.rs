@@ -8,11 +8,12 @@ use super::{
     constraint::Grammars,
     engine::{EngineInfo, Vocabulary},
     scoring::Scoring,
+    window::{self, Window},
     writing::Writing,
 };
 use crate::{
     models::peft::Adapter,
-    wire::worker::{Generate, Prompt, Refusal, Score, Terms, Weigh},
+    wire::worker::{Generate, Overflow, Prompt, Refusal, Score, Terms, Weigh},
 };
 
 /// Finds an adapter by its name; may read files.
@@ -37,13 +38,24 @@ pub(crate) struct Job {
     /// First position whose logits matter.
     pub(crate) start: usize,
     pub(crate) work: Work,
+    /// On whose account it waits; empty for the connection's own.
+    pub(crate) room: String,
+    /// Who speaks; none is the model as it is.
+    pub(crate) adapter: Option<Arc<Adapter>>,
+    /// Messages of the chat that were left out.
+    pub(crate) dropped: u32,
 }
 
 impl Job {
-    /// The beginning of the prompt whose keys and values other requests may share. What
-    /// lies behind it has to be computed for its logits.
-    pub(crate) fn lendable(&self) -> &[u32] {
+    /// The beginning of the prompt that may be borrowed from somebody who computed the same.
+    /// What lies behind it has to be computed for its logits.
+    pub(crate) fn borrowable(&self) -> &[u32] {
         &self.tokens[..self.start.min(self.tokens.len())]
+    }
+
+    /// Id of the adapter that speaks.
+    pub(crate) fn adapter_id(&self) -> Option<u64> {
+        self.adapter.as_ref().map(|adapter| adapter.id)
     }
 }
 
@@ -51,6 +63,7 @@ impl Job {
 pub(crate) struct Preparer {
     model: String,
     context: usize,
+    adapter_places: usize,
     vocabulary: Arc<dyn Vocabulary>,
     grammars: Grammars,
     adapters: Option<OpenAdapter>,
@@ -85,6 +98,7 @@ impl Preparer {
         Self {
             model: model.to_owned(),
             context: info.context,
+            adapter_places: info.adapter_places,
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
             adapters: None,
@@ -106,7 +120,9 @@ impl Preparer {
         self.check_model(&request.model)?;
         check_sampling(&request.sampling, self.vocabulary.size()).map_err(malformed)?;
         check_logprobs(request.logprobs).map_err(malformed)?;
-        let tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
+        let reserve = (request.sampling.max_tokens as usize).min(self.context / 4);
+        let Window { tokens, dropped } = self.encode(&request.prompt, &request.terms, reserve)?;
         fits(tokens.len(), 1, self.context)?;
         let mask = request
             .constraint
@@ -127,6 +143,9 @@ impl Preparer {
             start: tokens.len() - 1,
             tokens,
             work: Work::Generate(Box::new(writing)),
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -156,23 +175,34 @@ impl Preparer {
             }
             options.push(first);
         }
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, shared + 1)?;
         tokens.extend(spelt.iter().take(1).flat_map(|spelt| &spelt[..shared]));
         fits(tokens.len(), 1, self.context)?;
         Ok(Job {
             start: tokens.len() - 1,
             tokens,
             work: Work::Weigh { options },
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
     pub(crate) fn score(&self, request: &Score) -> Result<Job, Refusal> {
         self.check_model(&request.model)?;
-        let mut tokens = self.encode(&request.prompt)?;
+        let adapter = self.adapter(&request.terms)?;
         let text = self.vocabulary.encode_text(&request.text);
         let (_, fed) = text
             .split_last()
             .ok_or_else(|| malformed("the text is empty"))?;
+        let Window {
+            mut tokens,
+            dropped,
+        } = self.encode(&request.prompt, &request.terms, text.len())?;
         fits(tokens.len(), text.len(), self.context)?;
         let start = tokens.len() - 1;
         // Nothing is asked about what follows the last token.
@@ -181,6 +211,9 @@ impl Preparer {
             tokens,
             start,
             work: Work::Score(Scoring::new(text)),
+            room: request.terms.room.clone(),
+            adapter,
+            dropped: count(dropped),
         })
     }
 
@@ -201,6 +234,9 @@ impl Preparer {
         };
         match &self.adapters {
             Some(open) => open(adapter).map(Some),
+            None if self.adapter_places > 0 => Err(Refusal::UnknownAdapter {
+                adapter: adapter.clone(),
+            }),
             None => Err(Refusal::BadAdapter {
                 adapter: adapter.clone(),
                 problem: "this model's engine takes no adapters".into(),
@@ -208,21 +244,34 @@ impl Preparer {
         }
     }
 
-    fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, Refusal> {
-        let tokens = match prompt {
-            Prompt::Chat { messages, prefill } => self
+    /// Tokens of a prompt. A chat that leaves fewer than `reserve` tokens of the context is
+    /// cut where its terms allow that.
+    fn encode(&self, prompt: &Prompt, terms: &Terms, reserve: usize) -> Result<Window, Refusal> {
+        let window = match (prompt, terms.overflow) {
+            (Prompt::Chat { messages, prefill }, Overflow::Slide) => window::slide(
+                messages,
+                self.context.saturating_sub(reserve),
+                |text| self.vocabulary.encode_text(text).len(),
+                |messages| self.vocabulary.encode_chat(messages, prefill),
+            ),
+            (Prompt::Chat { messages, prefill }, Overflow::Refuse) => self
                 .vocabulary
                 .encode_chat(messages, prefill)
-                .map_err(|error| malformed(error.to_string()))?,
-            Prompt::Text(text) => {
+                .map(Window::whole),
+            (Prompt::Text(text), _) => {
                 let begin = self.vocabulary.begin();
                 let text = self.vocabulary.encode_text(text);
-                begin.into_iter().chain(text).collect()
+                Ok(Window::whole(begin.into_iter().chain(text).collect()))
             }
-        };
-        if tokens.is_empty() {
+        }
+        .map_err(|error| malformed(error.to_string()))?;
+        if window.tokens.is_empty() {
             return Err(malformed("the prompt is empty"));
         }
-        Ok(tokens)
+        Ok(window)
     }
+}
+
+fn count(messages: usize) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
 }

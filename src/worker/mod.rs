@@ -6,11 +6,13 @@
 
 mod adapters;
 mod admission;
+mod bank;
 mod banned;
 mod batch;
 mod checks;
 mod constraint;
 pub mod deterministic;
+mod draft;
 mod dry;
 pub mod engine;
 mod engine_thread;
@@ -22,6 +24,7 @@ mod library;
 mod logprobs;
 pub mod onnx_hub;
 pub mod onnx_text;
+mod pace;
 mod phrases;
 mod row;
 mod runtime;
@@ -31,6 +34,7 @@ mod server;
 mod softmax;
 mod text;
 mod tune;
+mod window;
 mod writing;
 
 use std::path::PathBuf;

@@ -11,6 +11,8 @@
 //! prefilled.
 
 mod bind;
+#[cfg(test)]
+mod families;
 mod grouped;
 mod kv;
 mod operators;

@@ -25,6 +25,7 @@ use super::{
     Options, WorkerError,
     adapters::Adapters,
     admission::Owner,
+    batch::Limits,
     engine_thread::{self, Command, Line},
     job::{Job, Preparer},
     open_engine,
@@ -74,13 +75,17 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
     let broken = CancellationToken::new();
     let engine = {
         let guard = broken.clone().drop_guard();
-        let queue = options.settings.queue as usize;
-        let shelves = options.settings.shelves as usize;
+        let limits = Limits {
+            queue: options.settings.queue as usize,
+            shelves: options.settings.shelves as usize,
+            step: Duration::from_millis(options.settings.step_ms.into()),
+            draft: options.settings.draft as usize,
+        };
         thread::Builder::new()
             .name("engine".into())
             .spawn(move || {
                 let _guard = guard;
-                engine_thread::run(engine, queue, shelves, received)
+                engine_thread::run(engine, limits, received)
             })?
     };
     // The cores belong to the engine.

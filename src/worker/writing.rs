@@ -109,6 +109,11 @@ impl Writing {
         tokens
     }
 
+    /// Tokens that may still be drawn.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
     /// Draws the next token.
     ///
     /// # Errors

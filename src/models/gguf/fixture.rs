@@ -29,6 +29,10 @@ impl Writer {
         self.pair(key, 6, &value.to_le_bytes());
     }
 
+    pub(crate) fn flag(&mut self, key: &str, value: bool) {
+        self.pair(key, 7, &[value.into()]);
+    }
+
     pub(crate) fn text(&mut self, key: &str, value: &str) {
         let mut bytes = Vec::new();
         put_text(&mut bytes, value);
@@ -46,6 +50,13 @@ impl Writer {
 
     pub(crate) fn integers(&mut self, key: &str, values: &[i32]) {
         let mut bytes = 5_u32.to_le_bytes().to_vec();
+        bytes.extend((values.len() as u64).to_le_bytes());
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        self.pair(key, 9, &bytes);
+    }
+
+    pub(crate) fn scores(&mut self, key: &str, values: &[f32]) {
+        let mut bytes = 6_u32.to_le_bytes().to_vec();
         bytes.extend((values.len() as u64).to_le_bytes());
         bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         self.pair(key, 9, &bytes);
@@ -83,6 +94,103 @@ impl Writer {
         out.resize(out.len().next_multiple_of(32), 0);
         out.extend(&self.data);
         out
+    }
+}
+
+/// Numbers in [-0.5, 0.5) that look random, the same each time (a linear congruential
+/// generator; Press et al., "Numerical Recipes").
+pub(crate) struct Numbers(u32);
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl Iterator for &mut Numbers {
+    type Item = f32;
+
+    fn next(&mut self) -> Option<f32> {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some((self.0 >> 8) as f32 / (1 << 24) as f32 - 0.5)
+    }
+}
+
+/// Tiny models of each family, as `tests/data/make-families-reference.py` describes them,
+/// and what llama.cpp computes on them.
+#[derive(serde::Deserialize)]
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pairs: serde_json::Map<String, serde_json::Value>,
+    /// Name, dimensions (innermost first), what the numbers are multiplied with and what is
+    /// added: `offset + scale · number`.
+    tensors: Vec<(String, Vec<u64>, f32, f32)>,
+    pub(crate) texts: Vec<FamilyText>,
+    /// The first token of a text that begins afresh.
+    pub(crate) first: u32,
+    pub(crate) prompt: Vec<u32>,
+    /// The likeliest token after the prompt, step by step.
+    pub(crate) tokens: Vec<u32>,
+    /// Per step: the ten likeliest tokens and their log-probabilities.
+    pub(crate) steps: Vec<Vec<(u32, f64)>>,
+}
+
+#[derive(serde::Deserialize)]
+pub(crate) struct FamilyText {
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<u32>,
+}
+
+impl Family {
+    pub(crate) fn all() -> Vec<Self> {
+        let json = include_str!("../../../tests/data/families-reference.json");
+        serde_json::from_str(json).unwrap()
+    }
+
+    pub(crate) fn writer(&self) -> Writer {
+        use serde_json::Value;
+        let mut writer = Writer::default();
+        for (key, value) in &self.pairs {
+            match value {
+                Value::Bool(value) => writer.flag(key, *value),
+                Value::String(value) => writer.text(key, value),
+                Value::Array(values) if values[0].is_string() => {
+                    let texts: Vec<String> = values
+                        .iter()
+                        .map(|value| value.as_str().unwrap().to_owned())
+                        .collect();
+                    writer.texts(key, &texts);
+                }
+                Value::Array(values) if values[0].is_f64() => {
+                    let scores: Vec<f32> = values
+                        .iter()
+                        .map(|value| value.as_f64().unwrap() as f32)
+                        .collect();
+                    writer.scores(key, &scores);
+                }
+                Value::Array(values) => {
+                    let integers: Vec<i32> = values
+                        .iter()
+                        .map(|value| value.as_i64().unwrap() as i32)
+                        .collect();
+                    writer.integers(key, &integers);
+                }
+                Value::Number(value) if value.is_f64() => {
+                    writer.float(key, value.as_f64().unwrap() as f32);
+                }
+                value => writer.integer(key, value.as_u64().unwrap() as u32),
+            }
+        }
+        let mut stream = Numbers::default();
+        for (name, dimensions, offset, scale) in &self.tensors {
+            let count = dimensions.iter().product::<u64>() as usize;
+            let values: Vec<f32> = stream
+                .take(count)
+                .map(|number| offset + scale * number)
+                .collect();
+            writer.floats(name, dimensions, &values);
+        }
+        writer
     }
 }
 
@@ -125,14 +233,8 @@ pub(crate) fn tiny_llama() -> Writer {
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>{{ 'assistant\n' }}",
     );
 
-    let mut state = 1_u32;
-    let mut numbers = |count: u32| -> Vec<f32> {
-        let next = |_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-        };
-        (0..count).map(next).collect()
-    };
+    let mut stream = Numbers::default();
+    let mut numbers = |count: u32| -> Vec<f32> { stream.take(count as usize).collect() };
     let vocabulary = tokens.len() as u32;
     let mut matrix = |name: &str, columns: u32, rows: u32| {
         let dimensions = [u64::from(columns), u64::from(rows)];

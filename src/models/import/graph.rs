@@ -10,7 +10,7 @@ use super::{
     house::{self, Site, attribute},
     linear::{Embedding, Linear},
     onnx::{GraphProto, data_type},
-    shape::DecoderShape,
+    shape::{DecoderShape, rope_factors},
     weight::{Part, Weight, matrix},
     writer::{Attribute, Dimension, GraphWriter, MICROSOFT},
 };
@@ -71,6 +71,8 @@ pub(super) fn build<R: Read + Seek>(
         family::rotary_tables(gguf, &mut graph, shape)?;
     }
 
+    // The engine reads them itself: what it would refuse is refused now.
+    rope_factors(gguf, shape)?;
     let tokens = Part::whole("token_embd.weight", shape.vocabulary);
     let embedding = Weight::read(gguf, form.precision, &[tokens], shape.width)?;
     let embedded = "embedded";

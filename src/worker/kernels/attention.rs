@@ -363,19 +363,32 @@ impl Batch<'_> {
     /// Writes a job's results to the output.
     fn finish(&self, job: &Job, rows: &Rows, output: &Output) {
         let heads = self.heads;
-        let group = heads.group();
         for (index, token) in job.tokens.clone().enumerate() {
-            for member in 0..group {
-                let row = index * group + member;
-                let head = job.kv_head * group + member;
-                // SAFETY: plain lanes ask nothing of the processor. `run` has asserted that
-                // the output has every token and head; jobs differ in tokens or in the key
-                // head, so no two write here.
-                unsafe {
-                    let place = output.0.add((token * heads.heads + head) * heads.head_dim);
-                    tile::mean::<Plain>(rows, row, heads.head_dim, place);
+            let head = token * heads.heads + job.kv_head * heads.group();
+            let first = index * heads.group();
+            let means = first..first + heads.group();
+            // SAFETY: `run` has asserted that the output has every token and head; jobs
+            // differ in tokens or in the key head, so no two write here. What kind of
+            // processor it is was detected.
+            unsafe {
+                let output = output.0.add(head * heads.head_dim);
+                match self.unit {
+                    Unit::Plain => tile::means::<Plain>(rows, means, heads.head_dim, output),
+                    #[cfg(target_arch = "x86_64")]
+                    Unit::Avx2 => avx2::means(rows, means, heads.head_dim, output),
                 }
             }
+        }
+    }
+
+    fn add(&self, total: &mut Rows, span: &Rows) {
+        let head_dim = self.heads.head_dim;
+        match self.unit {
+            // SAFETY: plain lanes ask nothing of the processor.
+            Unit::Plain => unsafe { tile::join::<Plain>(total, span, head_dim) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: detected.
+            Unit::Avx2 => unsafe { avx2::join(total, span, head_dim) },
         }
     }
 
@@ -395,10 +408,7 @@ impl Batch<'_> {
                 let rows = parts[*part].take().expect("`share` has computed every job");
                 match &mut total {
                     None => total = Some(rows),
-                    // SAFETY: plain lanes ask nothing of the processor.
-                    Some(total) => unsafe {
-                        tile::join::<Plain>(total, &rows, self.heads.head_dim);
-                    },
+                    Some(total) => self.add(total, &rows),
                 }
             }
             if let Some(total) = total {
@@ -460,7 +470,10 @@ fn share<S>(
 mod avx2 {
     use std::ops::Range;
 
-    use super::{Batch, Halves, Rows, Scratch, Tile};
+    use super::{
+        Batch, Halves,
+        tile::{self, Rows, Scratch, Tile},
+    };
     use crate::worker::kernels::lanes::Avx2;
 
     /// # Safety
@@ -469,6 +482,22 @@ mod avx2 {
     pub(super) unsafe fn store_token(batch: &Batch<'_>, token: usize, scratch: &mut Halves) {
         // SAFETY: passed on.
         unsafe { batch.store_token::<Avx2>(token, scratch) }
+    }
+
+    /// # Safety
+    /// As [`tile::join`].
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) unsafe fn join(total: &mut Rows, span: &Rows, head_dim: usize) {
+        // SAFETY: passed on.
+        unsafe { tile::join::<Avx2>(total, span, head_dim) }
+    }
+
+    /// # Safety
+    /// As [`tile::means`].
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) unsafe fn means(sums: &Rows, rows: Range<usize>, head_dim: usize, output: *mut f32) {
+        // SAFETY: passed on.
+        unsafe { tile::means::<Avx2>(sums, rows, head_dim, output) }
     }
 
     /// # Safety

@@ -1,6 +1,6 @@
 //! Some queries over the keys and values of one head: the arithmetic of attention.
 
-use std::ops::Range;
+use std::{array::from_ref, ops::Range};
 
 use super::{BLOCK, Heads, SPAN};
 use crate::worker::kernels::{
@@ -205,31 +205,26 @@ impl Tile<'_> {
 
             let values = self.values.add(block * head_dim);
             let into = sums.values[first * head_dim..][..R * head_dim].as_mut_ptr();
-            let add_one = |row: usize, range: Range<usize>, scale: f32| {
-                let into = into.add(row * head_dim);
-                add::<L, 1>(&[scores[row]], values, head_dim, range, into, [scale]);
-            };
             // What all rows see is added to all at once, the rest one by one: a weight of
             // zero would not be nothing beside a value that is not a number.
             let common = seen[R - 1].start..seen[0].end;
-            if common.is_empty() {
-                for (row, seen) in seen.iter().enumerate() {
-                    if !seen.is_empty() {
-                        add_one(row, seen.clone(), scales[row]);
+            let (early, late) = match common.is_empty() {
+                true => (BLOCK, BLOCK),
+                false => (common.start, common.end),
+            };
+            for stage in [0..early, early..late, late..BLOCK] {
+                if stage == common {
+                    add::<L, R>(&scores, values, head_dim, common.clone(), into, scales);
+                    scales = [1.0; R];
+                    continue;
+                }
+                for row in 0..R {
+                    let range = seen[row].start.max(stage.start)..seen[row].end.min(stage.end);
+                    if !range.is_empty() {
+                        let (weights, into) = (from_ref(&scores[row]), into.add(row * head_dim));
+                        add::<L, 1>(weights, values, head_dim, range, into, [scales[row]]);
+                        scales[row] = 1.0;
                     }
-                }
-                return;
-            }
-            for (row, seen) in seen.iter().enumerate() {
-                if seen.start < common.start {
-                    add_one(row, seen.start..common.start, scales[row]);
-                    scales[row] = 1.0;
-                }
-            }
-            add::<L, R>(&scores, values, head_dim, common.clone(), into, scales);
-            for (row, seen) in seen.iter().enumerate() {
-                if seen.end > common.end {
-                    add_one(row, common.end..seen.end, 1.0);
                 }
             }
         }
@@ -283,12 +278,14 @@ unsafe fn products<L: Lanes, const R: usize, const V: usize>(
     unsafe {
         let mut sums = [[L::splat(0.0); V]; R];
         for dimension in 0..head_dim {
-            let keys: [L; V] =
-                offsets.map(|offset| L::load_half(keys.add(offset + dimension * SIDE)));
+            let mut vectors = [L::splat(0.0); V];
+            for (vector, offset) in vectors.iter_mut().zip(offsets) {
+                *vector = L::load_half(keys.add(offset + dimension * SIDE));
+            }
             for (row, sums) in sums.iter_mut().enumerate() {
                 let query = L::splat(*queries.add(dimension * R + row));
-                for (sum, key) in sums.iter_mut().zip(keys) {
-                    *sum = query.multiply_add(key, *sum);
+                for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                    *sum = query.multiply_add(*vector, *sum);
                 }
             }
         }
@@ -391,25 +388,31 @@ unsafe fn columns<L: Lanes, const R: usize, const V: usize>(
 ) {
     // SAFETY: passed on; weights are read inside a block, as `add` has asserted.
     unsafe {
-        let place = |row: usize, vector: usize| into.add(row * head_dim + column + vector * LANES);
-        let mut sums: [[L; V]; R] = std::array::from_fn(|row| {
+        let mut sums = [[L::splat(0.0); V]; R];
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let from = into.add(row * head_dim + column);
             let scale = L::splat(scales[row]);
-            std::array::from_fn(|vector| L::load(place(row, vector)).multiply(scale))
-        });
+            for (vector, sum) in sums.iter_mut().enumerate() {
+                *sum = L::load(from.add(vector * LANES)).multiply(scale);
+            }
+        }
         for position in range.clone() {
             let from = values.add(position * head_dim + column);
-            let values: [L; V] =
-                std::array::from_fn(|vector| L::load_half(from.add(vector * LANES)));
+            let mut vectors = [L::splat(0.0); V];
+            for (index, vector) in vectors.iter_mut().enumerate() {
+                *vector = L::load_half(from.add(index * LANES));
+            }
             for (sums, weights) in sums.iter_mut().zip(weights) {
                 let weight = L::splat(*weights.get_unchecked(position));
-                for (sum, value) in sums.iter_mut().zip(values) {
-                    *sum = weight.multiply_add(value, *sum);
+                for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                    *sum = weight.multiply_add(*vector, *sum);
                 }
             }
         }
         for (row, sums) in sums.iter().enumerate() {
+            let to = into.add(row * head_dim + column);
             for (vector, sum) in sums.iter().enumerate() {
-                sum.store(place(row, vector));
+                sum.store(to.add(vector * LANES));
             }
         }
     }
@@ -430,36 +433,58 @@ pub(super) unsafe fn join<L: Lanes>(total: &mut Rows, span: &Rows, head_dim: usi
             let (before, now) = (L::splat(total.most[row]), L::splat(span.most[row]));
             let most = now.greater(before);
             let scales = [exp2(before.subtract(most)), exp2(now.subtract(most))];
-            let add = |total: &mut [f32], span: &[f32]| {
-                let both = total.chunks_exact_mut(LANES).zip(span.chunks_exact(LANES));
-                for (total, span) in both {
-                    let span = L::load(span.as_ptr()).multiply(scales[1]);
-                    let sum = L::load(total.as_ptr()).multiply_add(scales[0], span);
-                    sum.store(total.as_mut_ptr());
-                }
-            };
-            add(&mut total.weights[row], &span.weights[row]);
+            add_scaled(&mut total.weights[row], &span.weights[row], scales);
             let values = row * head_dim..(row + 1) * head_dim;
-            add(&mut total.values[values.clone()], &span.values[values]);
+            add_scaled(
+                &mut total.values[values.clone()],
+                &span.values[values],
+                scales,
+            );
             total.most[row] = most.largest();
         }
     }
 }
 
-/// Gives the weighted mean of a row's values.
+/// `total = total · scales[0] + span · scales[1]`.
 ///
 /// # Safety
-/// The processor has the lanes; `output` is valid for writing `head_dim` numbers.
+/// The processor has the lanes.
 #[inline(always)]
-pub(super) unsafe fn mean<L: Lanes>(rows: &Rows, row: usize, head_dim: usize, output: *mut f32) {
+unsafe fn add_scaled<L: Lanes>(total: &mut [f32], span: &[f32], scales: [L; 2]) {
+    let both = total.chunks_exact_mut(LANES).zip(span.chunks_exact(LANES));
+    for (total, span) in both {
+        // SAFETY: passed on; chunks are whole vectors.
+        unsafe {
+            let span = L::load(span.as_ptr()).multiply(scales[1]);
+            let sum = L::load(total.as_ptr()).multiply_add(scales[0], span);
+            sum.store(total.as_mut_ptr());
+        }
+    }
+}
+
+/// Gives the weighted means of some rows' values, one behind the other.
+///
+/// # Safety
+/// The processor has the lanes; `output` is valid for writing `head_dim` numbers a row.
+#[inline(always)]
+pub(super) unsafe fn means<L: Lanes>(
+    sums: &Rows,
+    rows: Range<usize>,
+    head_dim: usize,
+    output: *mut f32,
+) {
     // SAFETY: passed on; slices are whole vectors.
     unsafe {
-        let part = L::splat(1.0 / L::load(rows.weights[row].as_ptr()).sum());
-        let values = &rows.values[row * head_dim..(row + 1) * head_dim];
-        for (index, values) in values.chunks_exact(LANES).enumerate() {
-            // Plus zero, so that no zero shows by its sign how sums were joined.
-            let mean = L::load(values.as_ptr()).multiply_add(part, L::splat(0.0));
-            mean.store(output.add(index * LANES));
+        let mut output = output;
+        for row in rows {
+            let part = L::splat(1.0 / L::load(sums.weights[row].as_ptr()).sum());
+            let values = &sums.values[row * head_dim..(row + 1) * head_dim];
+            for values in values.chunks_exact(LANES) {
+                // Plus zero, so that no zero shows by its sign how sums were joined.
+                let mean = L::load(values.as_ptr()).multiply_add(part, L::splat(0.0));
+                mean.store(output);
+                output = output.add(LANES);
+            }
         }
     }
 }

@@ -1,0 +1,137 @@
+//! Tiny models of each family against llama.cpp on the same numbers.
+
+use std::{fs, path::PathBuf};
+
+use clap::Parser;
+
+use super::*;
+use crate::{
+    models::{
+        catalogue::Catalogue,
+        download,
+        gguf::fixture::Family,
+        import::{self, Form},
+    },
+    worker::engine::Want,
+};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    models: ModelSettings,
+}
+
+fn runtime_library() -> PathBuf {
+    let settings = Arguments::parse_from(["test"]).models;
+    let catalogue = Catalogue::builtin();
+    download::ensure(catalogue.runtime().unwrap(), &settings)
+        .unwrap()
+        .path
+}
+
+fn engine(family: &Family, form: Form) -> OnnxText {
+    let folder = tempfile::tempdir().unwrap();
+    let gguf = folder.path().join("model.gguf");
+    fs::write(&gguf, family.writer().finish()).unwrap();
+    let graph = import::import(&gguf, "0123456789abcdef", folder.path(), form).unwrap();
+    let parts = Parts {
+        runtime: &runtime_library(),
+        gguf: &gguf,
+        graph: &graph,
+        form,
+        chat_template: None,
+    };
+    let capacity = Capacity {
+        slots: 2,
+        context: 128,
+        adapters: 0,
+        threads: 1,
+    };
+    OnnxText::load(parts, capacity).unwrap()
+}
+
+fn log_probs(logits: &[f32]) -> Vec<f64> {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|x| (f64::from(*x) - largest).exp()).sum();
+    let norm = largest + sum.ln();
+    logits.iter().map(|x| f64::from(*x) - norm).collect()
+}
+
+/// Greatest distance of log-probabilities, nats, along llama.cpp's own tokens; and the
+/// tokens that are likeliest here.
+fn along_the_reference(engine: &mut OnnxText, family: &Family) -> (f64, Vec<u32>) {
+    let mut run = Run {
+        slot: 1,
+        past: 0,
+        tokens: family.prompt.clone(),
+        want: Want::Last,
+        adapter: None,
+    };
+    let (mut worst, mut likeliest) = (0_f64, Vec::new());
+    for (step, token) in family.steps.iter().zip(&family.tokens) {
+        let logits = engine.step(std::slice::from_ref(&run)).unwrap().remove(0);
+        let found = log_probs(&logits);
+        let best = (0..found.len()).max_by(|a, b| found[*a].total_cmp(&found[*b]));
+        likeliest.push(best.unwrap() as u32);
+        for (token, expected) in step {
+            worst = worst.max((found[*token as usize] - expected).abs());
+        }
+        run.past += run.tokens.len();
+        run.tokens = vec![*token];
+    }
+    (worst, likeliest)
+}
+
+fn agree(form: Form, tolerance: impl Fn(&str) -> f64) {
+    let families = Family::all();
+    for family in &families {
+        let mut engine = engine(family, form);
+        let (worst, likeliest) = along_the_reference(&mut engine, family);
+        println!("{} as {form}: {worst} nats", family.name);
+        assert!(
+            worst < tolerance(&family.name),
+            "{} as {form}: {worst} nats off",
+            family.name
+        );
+        assert_eq!(likeliest, family.tokens, "{} as {form}", family.name);
+    }
+    assert_eq!(families.len(), 9);
+}
+
+/// llama.cpp rounds the other activation to 16 bits by a table.
+fn exact(name: &str) -> f64 {
+    if name.starts_with("gemma") {
+        0.02
+    } else {
+        0.002
+    }
+}
+
+#[test]
+fn in_floats_every_family_gives_llama_cpps_tokens_and_log_probabilities() {
+    agree(Precision::Fp32.into(), exact);
+}
+
+#[test]
+fn with_the_runtimes_own_attention_they_do_as_well() {
+    let form = Form {
+        precision: Precision::Fp32,
+        attention: Attention::Grouped,
+    };
+    agree(form, exact);
+}
+
+#[test]
+fn texts_become_the_tokens_that_llama_cpp_makes() {
+    for family in Family::all() {
+        let vocabulary = engine(&family, Precision::Fp32.into()).vocabulary();
+        for text in &family.texts {
+            let tokens = vocabulary.encode_text(&text.text);
+            assert_eq!(tokens, text.tokens, "{}: {:?}", family.name, text.text);
+        }
+        let first = vocabulary
+            .begin()
+            .unwrap_or_else(|| vocabulary.encode_text("a")[0]);
+        assert_eq!(first, family.first, "{}", family.name);
+    }
+}
