@@ -73,6 +73,7 @@ impl Job {
 pub(crate) struct Preparer {
     model: String,
     context: usize,
+    adapter_places: usize,
     vocabulary: Arc<dyn Vocabulary>,
     grammars: Grammars,
     adapters: Option<OpenAdapter>,
@@ -107,6 +108,7 @@ impl Preparer {
         Self {
             model: model.to_owned(),
             context: info.context,
+            adapter_places: info.adapter_places,
             grammars: Grammars::new(vocabulary.clone()),
             vocabulary,
             adapters: None,
@@ -242,6 +244,9 @@ impl Preparer {
         };
         match &self.adapters {
             Some(open) => open(adapter).map(Some),
+            None if self.adapter_places > 0 => Err(Refusal::UnknownAdapter {
+                adapter: adapter.clone(),
+            }),
             None => Err(Refusal::BadAdapter {
                 adapter: adapter.clone(),
                 problem: "this model's engine takes no adapters".into(),
