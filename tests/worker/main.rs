@@ -1,5 +1,6 @@
 //! The worker's process, from outside.
 
 mod batching;
+mod hub;
 mod protocol;
 mod support;
