@@ -4,6 +4,7 @@ mod player;
 mod processes;
 mod stream;
 mod tap;
+mod text;
 mod turn;
 
 use std::time::Duration;
@@ -19,6 +20,10 @@ pub enum BenchCommand {
     Turn(turn::Options),
     /// What server and sockets add to the worker's tokens on their way to the browser
     Stream(stream::Options),
+    /// Speed, waits and memory of the text engine, alone or against another server
+    Text(Box<text::Options>),
+    /// Write the page and the picture of what `bench text` has measured
+    Report(text::ReportOptions),
 }
 
 /// How results are printed.
@@ -42,6 +47,8 @@ pub fn run(command: BenchCommand) -> anyhow::Result<()> {
         match command {
             BenchCommand::Turn(options) => turn::run(options).await,
             BenchCommand::Stream(options) => stream::run(options).await,
+            BenchCommand::Text(options) => text::run(*options).await,
+            BenchCommand::Report(options) => text::report(&options),
         }
     })
 }

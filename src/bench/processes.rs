@@ -8,6 +8,8 @@ use tokio::{
     process::{Child, Command},
 };
 
+use crate::config::ModelSettings;
+
 /// A server of our own, killed when dropped.
 pub(super) struct Server {
     /// `ws://…/ws`
@@ -70,6 +72,32 @@ pub(super) fn start_worker(socket: &Path, model: &str, slots: u32) -> anyhow::Re
         .stdin(Stdio::piped())
         .spawn()
         .context("cannot start the worker")
+}
+
+/// Starts `parlour worker` with that many slots, tokens of context and threads, and room
+/// for all of a bench's requests. It is killed when dropped.
+pub(super) fn start_text_worker(
+    socket: &Path,
+    model: &str,
+    models: &ModelSettings,
+    [slots, context, threads]: [u32; 3],
+) -> anyhow::Result<Child> {
+    let mut command = program()?;
+    command
+        .args(["worker", "--model", model, "--socket"])
+        .arg(socket)
+        .arg("--models")
+        .arg(models.dir()?)
+        .args(["--hub", &models.hub])
+        .args(["--slots", &slots.to_string()])
+        .args(["--context", &context.to_string()])
+        .args(["--threads", &threads.to_string()])
+        .env("PARLOUR_LOG", "warn")
+        .stdin(Stdio::piped());
+    if models.offline {
+        command.arg("--offline");
+    }
+    command.spawn().context("cannot start the worker")
 }
 
 fn program() -> anyhow::Result<Command> {

@@ -8,7 +8,7 @@ mod buffer;
 pub mod client;
 pub mod launcher;
 pub mod remote;
-mod sse;
+pub(crate) mod sse;
 
 use std::{
     pin::Pin,

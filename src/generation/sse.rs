@@ -7,11 +7,11 @@ const MAX_EVENT: usize = 1 << 20;
 /// An event without end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of more than {MAX_EVENT} bytes")]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 /// Collects bytes into events.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     line: Vec<u8>,
     data: Option<Vec<u8>>,
     /// The last byte was a carriage return, which may be half of a line's end.
@@ -20,7 +20,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Takes bytes and gives the data of the events that are complete now.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<String>, TooLong> {
         let mut events = Vec::new();
         for &byte in bytes {
             let after_return = std::mem::replace(&mut self.returned, byte == b'\r');
@@ -38,7 +38,7 @@ impl Events {
 
     /// Gives an event that the end of the stream has cut off from its empty line: some
     /// servers do not write the last one.
-    pub(super) fn finish(&mut self) -> Option<String> {
+    pub(crate) fn finish(&mut self) -> Option<String> {
         let last = self.end_line();
         last.or_else(|| self.end_line())
     }

@@ -28,6 +28,12 @@ pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 /// Highest rank that is read: it bounds what one adapter may take of memory.
 pub const MAX_RANK: usize = 128;
 
+/// Whether an adapter may be called so: one plain path component in lower case.
+pub fn is_name(name: &str) -> bool {
+    let plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.');
+    (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
+}
+
 /// Why an adapter cannot be used. Says nothing of where it lies.
 #[derive(Debug, thiserror::Error)]
 pub enum PeftError {

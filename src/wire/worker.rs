@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Version of this protocol. A worker refuses a server that speaks another one.
 pub const PROTOCOL: u16 = 2;
@@ -271,7 +271,10 @@ pub struct Sampling {
     /// Subtracted once if it occurred in the output; 0 means off.
     pub presence_penalty: f32,
     /// Added to the logits of these tokens; -100 or less bans them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "numbers_as_names"
+    )]
     pub logit_bias: BTreeMap<u32, f32>,
     /// Texts that the output never contains, in any spelling of case.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -303,6 +306,16 @@ impl Default for Sampling {
             seed: 0,
         }
     }
+}
+
+/// JSON's names are texts. Within a message that is told from others by its `type`, serde
+/// does not read them as the numbers that they are.
+fn numbers_as_names<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u32, f32>, D::Error> {
+    let named = BTreeMap::<String, f32>::deserialize(from)?;
+    named
+        .into_iter()
+        .map(|(name, value)| Ok((name.parse().map_err(D::Error::custom)?, value)))
+        .collect()
 }
 
 /// "Don't repeat yourself": a token that would lengthen a repetition of n earlier tokens to
@@ -406,4 +419,43 @@ pub enum Refusal {
     BadAdapter { adapter: String, problem: String },
     #[error("the request is malformed: {message}")]
     Malformed { message: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_with_everything_in_it_is_read_as_it_was_written() {
+        let sampling = Sampling {
+            logit_bias: BTreeMap::from([(7, -100.0), (49_151, 2.5)]),
+            banned: vec!["as an AI".into()],
+            dry: Some(Dry::default()),
+            stop: vec!["\n".into()],
+            ..Sampling::default()
+        };
+        let request = Generate {
+            model: "m".into(),
+            prompt: Prompt::Text("x".into()),
+            sampling,
+            constraint: Some(Constraint::Choice(vec!["a".into(), "b".into()])),
+            logprobs: Some(3),
+            terms: Terms {
+                room: "r".into(),
+                adapter: Some("a".into()),
+                overflow: Overflow::Slide,
+            },
+        };
+        let message = ToWorker::Generate {
+            id: RequestId(1),
+            request,
+        };
+        let written = serde_json::to_vec(&message).expect("JSON");
+        let read: ToWorker = serde_json::from_slice(&written).expect("a message");
+        assert_eq!(read, message);
+        let odd = String::from_utf8(written)
+            .expect("text")
+            .replace("49151", "all");
+        assert!(serde_json::from_str::<ToWorker>(&odd).is_err());
+    }
 }

@@ -1,6 +1,9 @@
 //! What the batch needs from a text model.
 
-use crate::{models::peft::Adapter, wire::worker::Message};
+use crate::{
+    models::peft::{Adapter, AdapterShape},
+    wire::worker::Message,
+};
 
 /// What the engine can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +80,11 @@ pub trait Engine: Send {
     /// # Errors
     /// As [`Engine::step`].
     fn copy_slot(&mut self, from: usize, to: usize, length: usize) -> Result<(), EngineError>;
+
+    /// What an adapter must fit; none when the engine takes no adapters.
+    fn adapter_shape(&self) -> Option<&AdapterShape> {
+        None
+    }
 
     /// Puts an adapter into a place of the bank, in the stead of what was there.
     ///

@@ -9,6 +9,7 @@ pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 pub(crate) mod kv;
+mod lanes;
 pub(crate) mod linear;
 pub(crate) mod lora;
 mod portable;

@@ -4,6 +4,7 @@
 //! tokens (`job`), wait (`admission`), share the engine's slots (`batch`) and leave as text
 //! (`writing`). Everything but `server` and the engines is pure.
 
+mod adapters;
 mod admission;
 mod banned;
 mod batch;

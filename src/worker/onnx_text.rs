@@ -29,10 +29,10 @@ use super::{
 use crate::{
     config::ModelSettings,
     models::{
-        self, ModelError, Prepared,
+        self, Fetched, ModelError, Prepared,
         gguf::Gguf,
         import::{Attention, DecoderShape, Form, Precision, rope_factors},
-        peft::Adapter,
+        peft::{Adapter, AdapterShape},
         tokenizer::ChatTokenizer,
     },
 };
@@ -81,6 +81,17 @@ pub struct Capacity {
     pub threads: usize,
 }
 
+/// A model's tokens, without its engine.
+///
+/// # Errors
+/// When the GGUF file cannot be read or has a tokenizer that is not reproduced here.
+pub fn vocabulary(files: &Fetched) -> Result<Arc<dyn Vocabulary>, ModelError> {
+    let path = &files.weights.path;
+    let gguf = Gguf::open(path).map_err(|error| ModelError::gguf(path, error))?;
+    let tokenizer = ChatTokenizer::of(&gguf, files.chat_template.as_deref())?;
+    Ok(Arc::new(GgufVocabulary(tokenizer)))
+}
+
 /// Where an engine's parts lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
@@ -116,6 +127,7 @@ enum Graph {
 /// A text model on ONNX Runtime.
 pub struct OnnxText {
     info: EngineInfo,
+    adapter_shape: AdapterShape,
     graph: Graph,
     vocabulary: Arc<GgufVocabulary>,
 }
@@ -162,6 +174,7 @@ impl OnnxText {
                 lends: true,
                 adapter_places,
             },
+            adapter_shape: AdapterShape::from(&shape),
             graph,
             vocabulary: Arc::new(GgufVocabulary(vocabulary)),
         })
@@ -226,6 +239,10 @@ impl Engine for OnnxText {
             }
         }
         Ok(())
+    }
+
+    fn adapter_shape(&self) -> Option<&AdapterShape> {
+        (self.info.adapter_places > 0).then_some(&self.adapter_shape)
     }
 
     fn load_adapter(&mut self, place: usize, adapter: &Adapter) -> Result<(), EngineError> {

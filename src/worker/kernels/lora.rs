@@ -26,7 +26,7 @@ const LANES: usize = 8;
 const SUMS: usize = 4;
 /// Tokens that share one reading of a matrix.
 const SHARED: usize = 3;
-/// Tokens of one adapter that one member of the team takes at a time.
+/// Most tokens of one adapter that one member of the team takes at a time.
 const UNIT: usize = 4 * SHARED;
 /// Multiplications below which waking the team costs more than it gains.
 const ALONE: usize = 1 << 14;
@@ -97,11 +97,6 @@ impl LoraBank {
         }
     }
 
-    /// What an adapter must fit.
-    pub(crate) fn shape(&self) -> &AdapterShape {
-        &self.shape
-    }
-
     /// Whether a place holds an adapter.
     pub(crate) fn holds(&self, place: usize) -> bool {
         self.places.get(place).is_some_and(Option::is_some)
@@ -164,7 +159,8 @@ impl LoraBank {
         let (mut token, mut rest) = (0, output);
         for same in places.chunk_by(|a, b| a == b) {
             let loaded = self.at(same[0]);
-            for part in same.chunks(UNIT) {
+            let share = same.len().div_ceil(team.members());
+            for part in same.chunks(share.next_multiple_of(SHARED).min(UNIT)) {
                 let (rows, others) = rest.split_at_mut(part.len() * columns);
                 rest = others;
                 if let Some(loaded) = loaded {

@@ -83,6 +83,9 @@ impl Ragged {
                 counts.push((wanted.end - wanted.start) as usize);
                 asked.extend(wanted);
                 let adapter = run.adapter.map(|place| place as u32);
+                if let Some(place) = run.adapter.filter(|place| !state.bank.holds(*place)) {
+                    return Err(EngineError(format!("place {place} holds no adapter")));
+                }
                 for position in run.past..run.past + run.tokens.len() {
                     state.places.push(Place {
                         slot: run.slot as u32,
