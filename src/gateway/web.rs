@@ -92,11 +92,13 @@ type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
 /// When the settings cannot be used, or something cannot be had.
 pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
-    if settings.needs_worker()? && settings.worker_socket.is_none() && !is_toy(settings) {
-        if models::fetch_export(&settings.model, &settings.models)?.is_none() {
-            let files = models::fetch(&settings.model, &settings.models)?;
-            files.import(files.precision.unwrap_or_default())?;
-        }
+    if settings.needs_worker()?
+        && settings.worker_socket.is_none()
+        && !is_toy(settings)
+        && models::fetch_export(&settings.model, &settings.models)?.is_none()
+    {
+        let files = models::fetch(&settings.model, &settings.models)?;
+        files.import(files.precision.unwrap_or_default())?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ const SPACE: char = '\u{2581}';
 /// How a chat is written for the model.
 enum Form {
     /// By the model's own template.
-    Template(ChatTemplate),
+    Template(Box<ChatTemplate>),
     /// Turn after turn, each followed by the token that ends a text (DialoGPT).
     Separated,
     /// For a model that was trained on text alone: the system message, then a line per
@@ -152,7 +152,9 @@ impl HubTokenizer {
             .map(str::to_owned)
             .or_else(|| template_of(&settings))
         {
-            Some(source) => Form::Template(ChatTemplate::parse(source, text(bos), text(eos))?),
+            Some(source) => {
+                Form::Template(Box::new(ChatTemplate::parse(source, text(bos), text(eos))?))
+            }
             None if config.separated_turns => Form::Separated,
             None => Form::Lines,
         };

@@ -130,7 +130,7 @@ fn weights_are_skipped_and_ports_are_read() {
         dims: vec![Dim::Free, Dim::Fixed(4)],
     };
     let signature = read(model(&graph)).unwrap();
-    assert_eq!(signature.inputs, [port.clone()]);
+    assert_eq!(signature.inputs, std::slice::from_ref(&port));
     assert_eq!(signature.outputs, [port]);
 }
 
