@@ -280,15 +280,15 @@ fn a_copy_goes_on_as_its_original_and_leaves_it_alone() {
         let (mut engine, reference) = engine(name);
         let prompt = &reference.prompt;
         step(&mut engine, 0, 0, &prompt[..8], Want::Last);
-        for at in 8..12 {
-            step(&mut engine, 0, at, &[prompt[at]], Want::Last);
+        for (at, token) in (8..).zip(&prompt[8..12]) {
+            step(&mut engine, 0, at, &[*token], Want::Last);
         }
         engine.copy_slot(0, 3, 12).unwrap();
         engine.copy_slot(3, 2, 10).unwrap();
         let whole = step(&mut engine, 3, 12, &[prompt[12]], Want::Last);
         // The shorter copy writes what the original had written.
-        for at in 10..12 {
-            step(&mut engine, 2, at, &[prompt[at]], Want::Last);
+        for (at, token) in (10..).zip(&prompt[10..12]) {
+            step(&mut engine, 2, at, &[*token], Want::Last);
         }
         assert_eq!(step(&mut engine, 2, 12, &[prompt[12]], Want::Last), whole);
         step(&mut engine, 2, 13, &[1, 1], Want::All);
@@ -340,7 +340,7 @@ fn runs_that_do_not_fit_are_refused() {
             ..run(0, 0, &[1], Want::Last)
         },
     ] {
-        assert!(engine.step(&[bad.clone()]).is_err(), "{bad:?}");
+        assert!(engine.step(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
     }
     let last = reference.prompt[4];
     let logits = step(&mut engine, 0, 4, &[last], Want::Last);

@@ -136,7 +136,10 @@ impl WorkerClient {
     pub fn generate(&self, request: Generate) -> GenerationStream {
         let buffer = Buffer::default();
         let waiting = Waiting::Stream(buffer.clone());
-        match self.send(waiting, |id| ToWorker::Generate { id, request }) {
+        match self.send(waiting, |id| ToWorker::Generate {
+            id,
+            request: Box::new(request),
+        }) {
             Ok(request) => GenerationStream::new(Reading { buffer, request }),
             Err(error) => GenerationStream::failed(error),
         }

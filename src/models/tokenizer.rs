@@ -64,7 +64,7 @@ pub(crate) struct ChatTokenizer {
 /// How a text between matched tokens becomes tokens.
 enum Merging {
     ByteLevel(Box<Tokenizer>),
-    SentencePiece(Pieces),
+    SentencePiece(Box<Pieces>),
 }
 
 /// Tokens that are found in a text as they stand.
@@ -222,7 +222,7 @@ impl ChatTokenizer {
             ends.push(bytes.len());
         }
         let merging = match pre {
-            None => Merging::SentencePiece(pieces),
+            None => Merging::SentencePiece(Box::new(pieces)),
             Some(pre) => {
                 // No spelling of a text may come out as a token that steers.
                 let plain = (0_u32..)

@@ -31,7 +31,7 @@ pub enum ToWorker {
     },
     Generate {
         id: RequestId,
-        request: Generate,
+        request: Box<Generate>,
     },
     Weigh {
         id: RequestId,
@@ -448,7 +448,7 @@ mod tests {
         };
         let message = ToWorker::Generate {
             id: RequestId(1),
-            request,
+            request: Box::new(request),
         };
         let written = serde_json::to_vec(&message).expect("JSON");
         let read: ToWorker = serde_json::from_slice(&written).expect("a message");

@@ -151,10 +151,12 @@ mod tests {
         |sampling| change(sampling.dry.insert(Dry::default()))
     }
 
+    type Change<'a> = &'a dyn Fn(&mut Sampling);
+
     #[test]
     fn what_is_no_number_is_refused_everywhere() {
         for no_number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let all: [(&str, &dyn Fn(&mut Sampling)); 9] = [
+            let all: [(&str, Change<'_>); 9] = [
                 ("temperature", &|s| s.temperature = no_number),
                 ("top_p", &|s| s.top_p = no_number),
                 ("min_p", &|s| s.min_p = no_number),

@@ -30,9 +30,11 @@ pub(crate) trait Team {
 }
 
 /// One thread: the one that asks.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alone;
 
+#[cfg(test)]
 impl Team for Alone {
     fn members(&self) -> usize {
         1

@@ -122,7 +122,7 @@ impl<'a> From<&'a Prepared> for Parts<'a> {
 }
 
 enum Graph {
-    Ragged(Ragged),
+    Ragged(Box<Ragged>),
     Grouped(Grouped),
 }
 
@@ -156,7 +156,7 @@ impl OnnxText {
             Attention::Ragged => {
                 let tables = AttentionTables::of(&mut gguf, &shape).map_err(failed)?;
                 let graph = Ragged::open(parts.runtime, parts.graph, &shape, tables, capacity)?;
-                (Graph::Ragged(graph), capacity.adapters)
+                (Graph::Ragged(Box::new(graph)), capacity.adapters)
             }
             Attention::Grouped => {
                 let graph = Grouped::open(parts.runtime, parts.graph, &shape, capacity)?;

@@ -78,14 +78,14 @@ impl Worker {
     pub fn generate(&self, id: u64, text: &str, sampling: Sampling) -> ToWorker {
         ToWorker::Generate {
             id: RequestId(id),
-            request: Generate {
+            request: Box::new(Generate {
                 model: self.model.clone(),
                 prompt: chat(text),
                 sampling,
                 constraint: None,
                 logprobs: None,
                 terms: Terms::default(),
-            },
+            }),
         }
     }
 }

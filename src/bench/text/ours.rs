@@ -146,7 +146,7 @@ impl Ours {
         let sent = Instant::now();
         let mut messages = self.send(|id| ToWorker::Generate {
             id: RequestId(id),
-            request,
+            request: Box::new(request),
         })?;
         let mut text = String::new();
         let mut arrivals = Vec::new();

@@ -156,7 +156,7 @@ impl Scenario {
                 Work::Adapted {
                     plain: asks(|_| None)?,
                     adapted: asks(|name| Some(name.clone()))?,
-                    plain_first: round % 2 == 0,
+                    plain_first: round.is_multiple_of(2),
                 }
             }
         })

@@ -239,12 +239,12 @@ fn q45_k(head: &[u8], fifth: Option<&[u8]>, nibbles: &[u8], out: &mut Vec<f32>) 
 fn q6_k(block: &[u8], out: &mut Vec<f32>) {
     let (lower, upper, scales) = (&block[..128], &block[128..192], &block[192..208]);
     let scale = half(block, 208);
-    for part in 0..16 {
+    for (part, small) in scales.iter().enumerate() {
         // Two halves of 128 numbers, each of four groups of 32, each of two parts.
         let (side, group, start) = (part / 8, part / 2 % 4, part % 2 * 16);
         let lower = &lower[side * 64 + group % 2 * 32 + start..][..16];
         let upper = &upper[side * 32 + start..][..16];
-        let scale = scale * f32::from(scales[part] as i8);
+        let scale = scale * f32::from(*small as i8);
         out.extend(lower.iter().zip(upper).map(|(lower, upper)| {
             let low = lower >> (group / 2 * 4) & 15;
             let high = upper >> (group * 2) & 3;

@@ -136,7 +136,7 @@ fn gated(
 /// 2·√(2/π)·(x + 0.044715·x³)
 #[inline(always)]
 fn gelu_slope(x: f32) -> f32 {
-    x * (1.595_769_1 + 0.071_354_82 * (x * x))
+    x * (1.595_769 + 0.071_354_82 * (x * x))
 }
 
 /// eˣ within two units in the last place; x is cut to ±87, beyond which the result would

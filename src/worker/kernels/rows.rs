@@ -25,7 +25,7 @@ fn activated(activation: Activation, x: f32) -> f32 {
     let slope = match activation {
         Activation::Silu => x,
         // 2·√(2/π), see [`Activation::GeluTanh`].
-        Activation::GeluTanh => 1.595_769_1 * (x + 0.044_715 * x * x * x),
+        Activation::GeluTanh => 1.595_769 * (x + 0.044_715 * x * x * x),
     };
     x / (1.0 + (-slope).exp())
 }

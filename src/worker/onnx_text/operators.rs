@@ -75,7 +75,7 @@ impl Team for RuntimeTeam<'_> {
             return;
         }
         self.context
-            .par_for(parts, parts, |part| work(part))
+            .par_for(parts, parts, work)
             .expect("the runtime's threads live as long as the run that asks them");
     }
 }
