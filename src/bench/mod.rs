@@ -2,6 +2,7 @@
 
 mod player;
 mod processes;
+mod quality;
 mod stream;
 mod tap;
 mod text;
@@ -22,6 +23,8 @@ pub enum BenchCommand {
     Stream(stream::Options),
     /// Speed, waits and memory of the text engine, alone or against another server
     Text(Box<text::Options>),
+    /// What each precision costs: perplexity of a text
+    Quality(Box<quality::Options>),
     /// Write the page and the picture of what `bench text` has measured
     Report(text::ReportOptions),
 }
@@ -48,6 +51,7 @@ pub fn run(command: BenchCommand) -> anyhow::Result<()> {
             BenchCommand::Turn(options) => turn::run(options).await,
             BenchCommand::Stream(options) => stream::run(options).await,
             BenchCommand::Text(options) => text::run(*options).await,
+            BenchCommand::Quality(options) => quality::run(&options),
             BenchCommand::Report(options) => text::report(&options),
         }
     })

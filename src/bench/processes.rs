@@ -81,7 +81,7 @@ pub(super) fn start_text_worker(
     model: &str,
     models: &ModelSettings,
     [slots, context, threads]: [u32; 3],
-    adapters: Option<&Path>,
+    adapters: &Path,
 ) -> anyhow::Result<Child> {
     let mut command = program()?;
     command
@@ -90,6 +90,8 @@ pub(super) fn start_text_worker(
         .arg("--models")
         .arg(models.dir()?)
         .args(["--hub", &models.hub])
+        .arg("--adapters")
+        .arg(adapters)
         .args(["--slots", &slots.to_string()])
         .args(["--context", &context.to_string()])
         .args(["--threads", &threads.to_string()])
@@ -100,9 +102,6 @@ pub(super) fn start_text_worker(
     }
     if let Some(precision) = models.precision {
         command.args(["--precision", precision.name()]);
-    }
-    if let Some(folder) = adapters {
-        command.env("PARLOUR_ADAPTERS", folder);
     }
     command.spawn().context("cannot start the worker")
 }

@@ -34,7 +34,10 @@ use self::{
     scenario::{Outcome, SHORT, Scenario, Sizes},
 };
 use super::processes::{scratch, start_text_worker};
-use crate::config::{ModelSettings, default_threads};
+use crate::{
+    config::{ModelSettings, default_threads},
+    worker::deterministic::Deterministic,
+};
 
 /// Streams that speak through an adapter each.
 const ADAPTERS: usize = 16;
@@ -83,9 +86,6 @@ pub struct Options {
     /// Seconds between two people who arrive at random, on average
     #[arg(long, default_value_t = 1.0)]
     arrival_gap: f64,
-    /// Folder in which the worker looks for adapters: some are written there, and measured
-    #[arg(long, env = "PARLOUR_ADAPTERS", value_name = "DIR")]
-    adapters: Option<PathBuf>,
     /// Adds the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -190,7 +190,9 @@ struct Bench {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut sizes = options.sizes();
-    let can = |scenario| scenario != Scenario::Adapters || options.adapters.is_some();
+    // Adapters are written for a worker of this bench's own, and the toy takes any or none.
+    let adapts = options.socket.is_none() && Deterministic::delay_of(&options.model).is_none();
+    let can = |scenario| scenario != Scenario::Adapters || adapts;
     let scenarios: Vec<Scenario> = Scenario::all(&sizes)
         .into_iter()
         .filter(|scenario| options.wants(*scenario) && can(*scenario))
@@ -199,14 +201,15 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         let all = Scenario::all(&sizes).into_iter();
         let names: Vec<_> = all.map(Scenario::name).collect();
         anyhow::bail!(
-            "there is no such scenario, or adapters lack a folder; there are {}",
+            "there is no such scenario, or not for this worker; there are {}",
             names.join(", ")
         );
     }
-    if let (true, Some(folder)) = (scenarios.contains(&Scenario::Adapters), &options.adapters) {
-        sizes.adapters = adapters::write(folder, &options.model, &options.models, ADAPTERS)?;
-    }
     let scratch = scratch()?;
+    let folder = scratch.path().join("adapters");
+    if scenarios.contains(&Scenario::Adapters) {
+        sizes.adapters = adapters::write(&folder, &options.model, &options.models, ADAPTERS)?;
+    }
     let socket = match &options.socket {
         Some(socket) => socket.clone(),
         None => scratch.path().join("worker"),
@@ -218,7 +221,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             &options.model,
             &options.models,
             [options.slots, options.context, options.threads()],
-            options.adapters.as_deref(),
+            &folder,
         )?),
     };
     // Waiting for a child closes its standard input, at whose end a worker ends.

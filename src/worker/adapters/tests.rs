@@ -6,7 +6,11 @@ use super::*;
 use crate::{
     models::peft::{Size, Target, random, write},
     wire::worker::Terms,
-    worker::{deterministic::Deterministic, engine::Engine, job::Preparer},
+    worker::{
+        deterministic::{Deterministic, Habits},
+        engine::Engine,
+        job::Preparer,
+    },
 };
 
 fn shape() -> AdapterShape {
@@ -162,7 +166,7 @@ fn a_request_gets_the_adapter_that_it_names_or_is_refused() {
     put(&folder, "miss-prism", 1);
     let adapters = adapters(&folder);
     let id = adapters.open("miss-prism").unwrap().id;
-    let engine = Deterministic::new(1, 256, Duration::ZERO);
+    let engine = Deterministic::with_habits(Habits::STRICT, 1, 256, Duration::ZERO);
     let preparer = || Preparer::new("any", engine.info(), engine.vocabulary());
     let terms = |adapter: Option<&str>| Terms {
         adapter: adapter.map(str::to_owned),

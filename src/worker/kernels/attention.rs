@@ -107,15 +107,8 @@ impl Heads {
 ///
 /// # Panics
 /// When sizes do not fit together, a place lies beyond the store, or a slot comes twice.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "an operator's inputs, each of its own kind"
-)]
 pub(crate) fn attend(
-    heads: &Heads,
-    rotary: &Rotary,
-    store: &KvStore,
-    layer: usize,
+    layer: &Layer<'_>,
     places: &[Place],
     qkv: &[f32],
     output: &mut [f32],
@@ -123,14 +116,24 @@ pub(crate) fn attend(
 ) {
     let batch = Batch {
         unit: Unit::detect(),
-        heads,
-        rotary,
-        store,
-        layer,
+        heads: layer.heads,
+        rotary: layer.rotary,
+        store: layer.store,
+        layer: layer.index,
         places,
         qkv,
     };
     batch.run(output, team);
+}
+
+/// The layer that attends.
+#[derive(Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    pub(crate) heads: &'a Heads,
+    pub(crate) rotary: &'a Rotary,
+    pub(crate) store: &'a KvStore,
+    /// Its place in the store.
+    pub(crate) index: usize,
 }
 
 /// One call.

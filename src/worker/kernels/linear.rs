@@ -163,6 +163,7 @@ pub(super) struct Area {
 }
 
 /// A slice that several threads write at different places.
+#[derive(Clone, Copy)]
 pub(super) struct Shared<'a, T> {
     start: *mut T,
     length: usize,
@@ -182,15 +183,13 @@ impl<'a, T> Shared<'a, T> {
         }
     }
 
-    /// The places `at..at + count`.
+    /// The places `at..at + count`, for as long as the slice is borrowed.
     ///
     /// # Safety
     /// Nobody else may hold any of these places meanwhile.
-    #[expect(clippy::mut_from_ref, reason = "callers vouch that places differ")]
-    pub(super) unsafe fn places(&self, at: usize, count: usize) -> &mut [T] {
+    pub(super) unsafe fn places(self, at: usize, count: usize) -> &'a mut [T] {
         assert!(at <= self.length && count <= self.length - at, "places");
-        // SAFETY: the places lie within the slice, which is borrowed mutably for as long as
-        // `self` lives; nobody else holds them, by the contract of this function.
+        // SAFETY: the places lie within the slice, which is borrowed mutably for `'a`; nobody else holds them, by the contract of this function.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), count) }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     },
     worker::kernels::{
         Team,
-        attention::attend,
+        attention::{Layer, attend},
         linear::{Activation, Input, Packed, linear},
         rows,
     },
@@ -330,7 +330,13 @@ impl Operator for Attend {
             }
             let width = heads.heads * heads.head_dim;
             give::<f32>(context, 0, [places.len(), width], |output| {
-                attend(heads, rotary, kv, layer, places, qkv, output, &team);
+                let layer = Layer {
+                    heads,
+                    rotary,
+                    store: kv,
+                    index: layer,
+                };
+                attend(&layer, places, qkv, output, &team);
                 Ok(())
             })
         }))

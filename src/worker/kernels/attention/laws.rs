@@ -386,17 +386,13 @@ fn a_layer_never_sees_another_layers_keys() {
     let run = |layer, position, qkv: &[f32]| {
         let mut output = vec![0.0; model.width()];
         let places = [place(position)];
-        let heads = &model.heads;
-        attend(
-            heads,
-            &rotary,
-            &store,
-            layer,
-            &places,
-            qkv,
-            &mut output,
-            &Alone,
-        );
+        let layer = Layer {
+            heads: &model.heads,
+            rotary: &rotary,
+            store: &store,
+            index: layer,
+        };
+        attend(&layer, &places, qkv, &mut output, &Alone);
         output
     };
     run(0, 0, &first);
