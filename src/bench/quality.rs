@@ -24,7 +24,7 @@ const CHUNK: usize = 128;
 
 /// Options of `parlour bench quality`.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Options {
+pub struct Options {
     /// A text in the model's language that it was not tuned on
     text: PathBuf,
     /// Model of the catalogue
