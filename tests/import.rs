@@ -377,7 +377,7 @@ fn a_row_in_company_has_the_very_logits_it_has_alone_with_bytes_by_row() {
 
 #[test]
 fn a_row_in_company_has_the_very_logits_it_has_alone_with_grouped_attention() {
-    in_company_as_alone(Precision::Fp16);
+    in_company_as_alone(GROUPED);
 }
 
 #[test]
