@@ -74,10 +74,12 @@ pub(super) fn circumstances(report: &Report) -> Vec<String> {
 }
 
 fn program(program: &Program) -> String {
-    let parts = [&program.version, &program.model].into_iter();
-    let parts: Vec<&str> = parts
-        .chain(&program.remarks)
-        .map(|part| part.trim())
+    // Some servers call a model by the path of its file, which is nobody's business.
+    let model = program.model.rsplit('/').next().unwrap_or_default();
+    let parts: Vec<&str> = [program.version.as_str(), model]
+        .into_iter()
+        .chain(program.remarks.iter().map(String::as_str))
+        .map(str::trim)
         .filter(|part| !part.is_empty())
         .collect();
     parts.join("; ")

@@ -45,6 +45,8 @@ impl Peer {
         let address = reqwest::Url::parse(url).with_context(|| format!("bad address {url:?}"))?;
         let client = reqwest::Client::builder()
             .read_timeout(PATIENCE)
+            // A server may close a connection that waits, just when it is used again.
+            .pool_max_idle_per_host(0)
             .no_proxy()
             .tcp_nodelay(true)
             .build()?;
