@@ -6,7 +6,7 @@ use std::{fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::models::import::Precision;
+use crate::models::import::{Element, Precision};
 
 /// A value that must not reach a log, an error or a screen.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,6 +127,23 @@ pub struct ModelSettings {
     /// How chat models are held [default: what is fastest here, measured at first start]
     #[arg(long, env = "PARLOUR_PRECISION", value_parser = precision)]
     pub precision: Option<Precision>,
+    /// What computes the chat model
+    #[arg(long, env = "PARLOUR_DEVICE", default_value = "cpu")]
+    pub device: Device,
+    /// ONNX Runtime library to use instead of the catalogue's; one that can use the GPU
+    /// for `--device cuda`
+    #[arg(long, env = "PARLOUR_ORT", value_name = "PATH")]
+    pub ort: Option<PathBuf>,
+}
+
+/// What computes a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The first NVIDIA GPU.
+    Cuda,
 }
 
 fn precision(name: &str) -> Result<Precision, String> {
@@ -140,6 +157,16 @@ fn precision(name: &str) -> Result<Precision, String> {
 pub(crate) const ADAPTERS: &str = "adapters";
 
 impl ModelSettings {
+    /// The same without the GPU, and without a precision that is only meant for one.
+    pub(crate) fn on_cpu(&self) -> Self {
+        let for_cpu = |precision: &Precision| precision.element() == Element::Fp32;
+        Self {
+            device: Device::Cpu,
+            precision: self.precision.filter(for_cpu),
+            ..self.clone()
+        }
+    }
+
     /// The folder of adapters.
     ///
     /// # Errors

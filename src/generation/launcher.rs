@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::client::{Connection, ConnectionError, WorkerClient};
-use crate::config::{ConfigError, ModelSettings, WorkerSettings};
+use crate::config::{ConfigError, Device, ModelSettings, WorkerSettings};
 
 /// Bytes that a Unix socket's path may have on Linux.
 const MAX_SOCKET_PATH: usize = 107;
@@ -318,6 +318,15 @@ impl Launcher {
             .kill_on_drop(true);
         if self.options.models.offline {
             command.arg("--offline");
+        }
+        if let Some(precision) = self.options.models.precision {
+            command.args(["--precision", precision.name()]);
+        }
+        if self.options.models.device == Device::Cuda {
+            command.args(["--device", "cuda"]);
+        }
+        if let Some(ort) = &self.options.models.ort {
+            command.arg("--ort").arg(ort);
         }
         command
     }

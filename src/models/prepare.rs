@@ -1,15 +1,15 @@
 //! From a model's name to everything that its engine opens.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use super::{
     ModelError,
-    catalogue::{Catalogue, Format},
+    catalogue::{Catalogue, Format, ModelEntry},
     download::{self, Installed},
     hub_export::HubExport,
     import::{self, Form, Precision},
 };
-use crate::config::ModelSettings;
+use crate::config::{Device, ModelSettings};
 
 /// A chat model's files, here and checked.
 #[derive(Clone, Debug)]
@@ -50,13 +50,34 @@ pub fn fetch(name: &str, settings: &ModelSettings) -> Result<Fetched, ModelError
         ));
     }
     Ok(Fetched {
-        runtime: download::ensure(catalogue.runtime()?, settings)?,
+        runtime: runtime(&catalogue, settings)?,
         weights: download::ensure(entry, settings)?,
         folder: download::folder(entry, settings)?,
-        precision: settings.precision.or(entry.precision),
+        precision: insisted(settings, entry),
         context: entry.context,
         chat_template: entry.chat_template.clone(),
     })
+}
+
+/// The operator's own ONNX Runtime library, or the catalogue's.
+fn runtime(catalogue: &Catalogue, settings: &ModelSettings) -> Result<Installed, ModelError> {
+    match &settings.ort {
+        Some(path) => {
+            // Where it lies counts: its providers and their libraries are found from there.
+            let path = fs::canonicalize(path).map_err(|error| ModelError::io(path, error))?;
+            let sha256 = download::sha256_of(&path)?;
+            Ok(Installed { path, sha256 })
+        }
+        None => download::ensure(catalogue.runtime()?, settings),
+    }
+}
+
+/// What the catalogue says is meant for the CPU.
+fn insisted(settings: &ModelSettings, entry: &ModelEntry) -> Option<Precision> {
+    match settings.device {
+        Device::Cpu => settings.precision.or(entry.precision),
+        Device::Cuda => settings.precision.or(Some(Precision::Fp16)),
+    }
 }
 
 /// An export that is here, whole and checked.
@@ -87,7 +108,7 @@ pub fn fetch_export(
     }
     let folder = download::export(entry, settings, false)?;
     Ok(Some(FetchedExport {
-        runtime: download::ensure(catalogue.runtime()?, settings)?,
+        runtime: runtime(&catalogue, settings)?,
         export: HubExport::open(&folder, None)?,
         context: entry.context,
         chat_template: entry.chat_template.clone(),

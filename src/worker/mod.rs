@@ -43,7 +43,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    config::{ConfigError, ModelSettings, WorkerSettings},
+    config::{ConfigError, Device, ModelSettings, WorkerSettings},
     models::{self, Fetched, FetchedExport, Prepared, cli, speed::Speeds},
 };
 use engine::{Engine, EngineError};
@@ -134,6 +134,9 @@ fn open_engine(options: &Options) -> Result<Box<dyn Engine>, WorkerError> {
     let threads = options.settings.threads() as usize;
     let export = models::fetch_export(&options.model, &options.models);
     if let Some(export) = export.map_err(OpenError::from)? {
+        if options.models.device == Device::Cuda {
+            tracing::warn!("models that come as ONNX graphs run on the CPU");
+        }
         return Ok(Box::new(onnx_hub::open(&export, slots, context, threads)?));
     }
     let capacity = onnx_text::Capacity {

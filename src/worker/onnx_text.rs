@@ -12,9 +12,12 @@
 
 mod bind;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod families;
 mod grouped;
 mod kv;
+mod memory;
 mod operators;
 mod ragged;
 mod state;
@@ -22,18 +25,22 @@ mod vocabulary;
 
 use std::{fmt::Display, path::Path, sync::Arc};
 
-use self::{grouped::Grouped, ragged::Ragged, vocabulary::GgufVocabulary};
+use self::{
+    grouped::{Grouped, Keep},
+    ragged::Ragged,
+    vocabulary::GgufVocabulary,
+};
 use super::{
     engine::{Engine, EngineError, EngineInfo, Run, Vocabulary},
     kernels::KernelError,
-    tune,
+    runtime, tune,
 };
 use crate::{
-    config::ModelSettings,
+    config::{Device, ModelSettings},
     models::{
         self, Fetched, ModelError, Prepared,
         gguf::Gguf,
-        import::{Attention, AttentionTables, DecoderShape, Form, Precision},
+        import::{Attention, AttentionTables, DecoderShape, Element, Form, Precision},
         peft::{Adapter, AdapterShape},
         tokenizer::ChatTokenizer,
     },
@@ -59,7 +66,43 @@ pub fn open(
     capacity: Capacity,
 ) -> Result<Box<dyn Engine>, OpenError> {
     let files = models::fetch(name, settings)?;
-    let prepared = files.import(tune::choose(&files, capacity.threads)?)?;
+    if settings.device == Device::Cuda {
+        match runtime::usable(&files.runtime.path, Device::Cuda) {
+            Ok(()) => return open_files(&files, device_precision(&files)?, capacity, Device::Cuda),
+            Err(why) => {
+                let settings = settings.on_cpu();
+                tracing::warn!(
+                    %why,
+                    precision = settings.precision.map(Precision::name),
+                    "CUDA cannot be used; the model runs on the CPU"
+                );
+                return open(name, &settings, capacity);
+            }
+        }
+    }
+    let precision = tune::choose(&files, capacity.threads)?;
+    open_files(&files, precision, capacity, Device::Cpu)
+}
+
+/// What a GPU is to compute in.
+fn device_precision(files: &Fetched) -> Result<Precision, EngineError> {
+    let precision = files.precision.unwrap_or(Precision::Fp16);
+    match precision.element() {
+        Element::Fp16 | Element::Bf16 => Ok(precision),
+        Element::Fp32 => Err(EngineError(format!(
+            "{precision} is computed on the CPU only: with PARLOUR_DEVICE=cuda, \
+             PARLOUR_PRECISION is fp16 or bf16"
+        ))),
+    }
+}
+
+fn open_files(
+    files: &Fetched,
+    precision: Precision,
+    capacity: Capacity,
+    device: Device,
+) -> Result<Box<dyn Engine>, OpenError> {
+    let prepared = files.import(precision)?;
     let context = files.context.map_or(capacity.context, |limit| {
         capacity.context.min(limit as usize)
     });
@@ -67,7 +110,8 @@ pub fn open(
         context,
         ..capacity
     };
-    Ok(Box::new(OnnxText::load((&prepared).into(), capacity)?))
+    let engine = OnnxText::load_on((&prepared).into(), capacity, device)?;
+    Ok(Box::new(engine))
 }
 
 /// How much an engine is to hold.
@@ -135,11 +179,32 @@ pub struct OnnxText {
 }
 
 impl OnnxText {
-    /// Loads a model.
+    /// Loads a model onto the CPU.
     ///
     /// # Errors
     /// When a part cannot be loaded.
     pub fn load(parts: Parts<'_>, capacity: Capacity) -> Result<Self, EngineError> {
+        Self::load_on(parts, capacity, Device::Cpu)
+    }
+
+    /// Loads a model onto a device.
+    ///
+    /// # Errors
+    /// When a part cannot be loaded, or the graph has operators that only the CPU has.
+    pub fn load_on(
+        parts: Parts<'_>,
+        capacity: Capacity,
+        device: Device,
+    ) -> Result<Self, EngineError> {
+        Self::load_keeping(parts, capacity, device, device.into())
+    }
+
+    fn load_keeping(
+        parts: Parts<'_>,
+        capacity: Capacity,
+        device: Device,
+        keep: Keep,
+    ) -> Result<Self, EngineError> {
         let mut gguf = Gguf::open(parts.gguf).map_err(failed)?;
         let shape = DecoderShape::of(&gguf).map_err(failed)?;
         let vocabulary = ChatTokenizer::of(&gguf, parts.chat_template).map_err(failed)?;
@@ -153,13 +218,26 @@ impl OnnxText {
             attention,
         } = parts.form;
         let (graph, adapter_places) = match attention {
+            Attention::Ragged if device != Device::Cpu => {
+                return Err(EngineError(format!(
+                    "{} is computed on the CPU only",
+                    parts.form
+                )));
+            }
             Attention::Ragged => {
                 let tables = AttentionTables::of(&mut gguf, &shape).map_err(failed)?;
                 let graph = Ragged::open(parts.runtime, parts.graph, &shape, tables, capacity)?;
                 (Graph::Ragged(Box::new(graph)), capacity.adapters)
             }
             Attention::Grouped => {
-                let graph = Grouped::open(parts.runtime, parts.graph, &shape, capacity)?;
+                let graph = Grouped::open(
+                    parts.runtime,
+                    parts.graph,
+                    &shape,
+                    precision.element(),
+                    capacity,
+                    (device, keep),
+                )?;
                 (Graph::Grouped(graph), 0)
             }
         };
@@ -236,7 +314,7 @@ impl Engine for OnnxText {
         if from != to {
             match &mut self.graph {
                 Graph::Ragged(graph) => graph.copy_slot(from, to, length),
-                Graph::Grouped(graph) => graph.copy_slot(from, to, length),
+                Graph::Grouped(graph) => graph.copy_slot(from, to, length)?,
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! GGUF to ONNX: writes a graph that the runtime executes, and the weights beside it.
 
+pub(crate) mod copies;
 mod family;
 mod graph;
 pub mod house;

@@ -27,9 +27,22 @@ pub(super) unsafe fn tensor<T: PrimitiveTensorElementType + std::fmt::Debug>(
     data: *mut T,
     shape: &[i64],
 ) -> Result<TensorRefMut<'static, T>, EngineError> {
-    let shape = Shape::from(shape);
     // SAFETY: by this function's own contract; the memory is the CPU's.
-    unsafe { TensorRefMut::from_raw(MemoryInfo::default(), data.cast(), shape) }.map_err(failed)
+    unsafe { tensor_in(MemoryInfo::default(), data, shape) }
+}
+
+/// A tensor over memory of a device.
+///
+/// # Safety
+/// As for [`tensor`], on the device that `memory` names.
+pub(super) unsafe fn tensor_in<T: PrimitiveTensorElementType + std::fmt::Debug>(
+    memory: MemoryInfo<'_>,
+    data: *mut T,
+    shape: &[i64],
+) -> Result<TensorRefMut<'static, T>, EngineError> {
+    let shape = Shape::from(shape);
+    // SAFETY: by this function's own contract.
+    unsafe { TensorRefMut::from_raw(memory, data.cast(), shape) }.map_err(failed)
 }
 
 /// Binds a tensor to an input of the graph. The binding holds the runtime's value itself,

@@ -4,16 +4,22 @@
 
 use std::{collections::HashMap, path::Path};
 
-use ort::session::{IoBinding, Session};
+use half::{bf16, f16};
+use ort::{
+    session::{IoBinding, Session},
+    value::PrimitiveTensorElementType,
+};
 
 use super::{
     Capacity,
-    bind::{bind_input, bind_output, run_bound, tensor},
+    bind::{bind_input, bind_output, run_bound, tensor, tensor_in},
     failed,
-    kv::KvBuffer,
+    kv::{KvBuffer, KvLayout},
+    memory::{DeviceBlock, HostBlock, Memory},
 };
 use crate::{
-    models::import::{DecoderShape, names},
+    config::Device,
+    models::import::{DecoderShape, Element, names},
     worker::{
         engine::{EngineError, Run, Want},
         runtime,
@@ -38,14 +44,34 @@ struct KvNames {
     present: String,
 }
 
+/// Whose memory keys and values lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// The process's own.
+    Host,
+    /// What the runtime's allocator for the device gives.
+    Device,
+}
+
+impl From<Device> for Keep {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::Host,
+            // From elsewhere the runtime would copy all of it for every run, and append
+            // to the copy.
+            Device::Cuda => Self::Device,
+        }
+    }
+}
+
 /// A graph that is ready to run. The fields are dropped in this order: the bindings
-/// point into the buffer.
+/// point into the buffer, and its memory may come from the session's device.
 pub(super) struct Grouped {
     /// By (first slot, rows): the KV part never changes, and making it anew for each
     /// step would cost a third of the speed of a single stream.
     bindings: HashMap<(usize, usize), IoBinding>,
-    session: Session,
     kv: KvBuffer,
+    session: Session,
     kv_names: Vec<KvNames>,
     vocabulary: usize,
 }
@@ -55,9 +81,11 @@ impl Grouped {
         library: &Path,
         graph: &Path,
         shape: &DecoderShape,
+        element: Element,
         capacity: Capacity,
+        (device, keep): (Device, Keep),
     ) -> Result<Self, EngineError> {
-        let session = runtime::session(library, graph, capacity.threads, || Ok(None))?;
+        let session = runtime::session_on(library, graph, capacity.threads, device)?;
         let mut kv_names = Vec::with_capacity(2 * shape.layers);
         for layer in 0..shape.layers {
             kv_names.push(KvNames {
@@ -69,24 +97,40 @@ impl Grouped {
                 present: names::present_value(layer),
             });
         }
+        let layout = KvLayout {
+            element,
+            tensors: kv_names.len(),
+            slots: capacity.slots,
+            heads: shape.kv_heads,
+            capacity: capacity.context,
+            head_dim: shape.head_dim,
+        };
+        let bytes = layout.bytes()?;
+        let memory = match keep {
+            Keep::Host => Memory::Host(HostBlock::new(bytes)?),
+            Keep::Device => {
+                let lanes = layout.tensors;
+                let block = DeviceBlock::new(library, &session, device, bytes, lanes)?;
+                Memory::Device(Box::new(block))
+            }
+        };
         Ok(Self {
             bindings: HashMap::new(),
+            kv: KvBuffer::new(layout, memory),
             session,
-            kv: KvBuffer::new(
-                kv_names.len(),
-                capacity.slots,
-                shape.kv_heads,
-                capacity.context,
-                shape.head_dim,
-            )?,
             kv_names,
             vocabulary: shape.vocabulary,
         })
     }
 
     /// Copies the first `length` tokens of slot `from` over those of slot `to`.
-    pub(super) fn copy_slot(&mut self, from: usize, to: usize, length: usize) {
-        self.kv.copy(from, to, length);
+    pub(super) fn copy_slot(
+        &mut self,
+        from: usize,
+        to: usize,
+        length: usize,
+    ) -> Result<(), EngineError> {
+        self.kv.copy(from, to, length)
     }
 
     /// Computes all runs; gives the asked logits of each.
@@ -189,17 +233,36 @@ impl Grouped {
 
     fn bind_kv(&self, first: usize, rows: usize) -> Result<IoBinding, EngineError> {
         let mut binding = self.session.create_binding().map_err(failed)?;
-        for (index, names) in self.kv_names.iter().enumerate() {
-            let (start, shape) = self.kv.view(index, first, rows);
-            // SAFETY: the view lies in the KV buffer, which is dropped after the
-            // bindings. One value for past and present: the operator then appends in
-            // place, as its contract for a shared buffer says.
-            unsafe {
-                let value = tensor(start, &shape)?;
-                bind_input(&mut binding, &names.past, &value)?;
-                bind_output(&mut binding, &names.present, &value)?;
+        for index in 0..self.kv_names.len() {
+            match self.kv.element() {
+                Element::Fp32 => self.bind_tensor::<f32>(&mut binding, index, first, rows)?,
+                Element::Fp16 => self.bind_tensor::<f16>(&mut binding, index, first, rows)?,
+                Element::Bf16 => self.bind_tensor::<bf16>(&mut binding, index, first, rows)?,
             }
         }
         Ok(binding)
+    }
+
+    /// `T` is the buffer's element.
+    fn bind_tensor<T: PrimitiveTensorElementType + std::fmt::Debug>(
+        &self,
+        binding: &mut IoBinding,
+        index: usize,
+        first: usize,
+        rows: usize,
+    ) -> Result<(), EngineError> {
+        let names = &self.kv_names[index];
+        let (start, shape) = self.kv.view(index, first, rows);
+        let info = self.kv.memory().info()?;
+        // SAFETY: the view lies in the KV buffer, which is dropped after the bindings, and
+        // on the device that its memory says. It starts at a multiple of the element's
+        // size, because the block does and the offset counts elements. One value for past
+        // and present: the operator then appends in place, as its contract for a shared
+        // buffer says.
+        unsafe {
+            let value = tensor_in(info, start.cast::<T>(), &shape)?;
+            bind_input(binding, &names.past, &value)?;
+            bind_output(binding, &names.present, &value)
+        }
     }
 }
