@@ -40,6 +40,8 @@ pub struct Machine {
     /// SHA-256 of the ONNX Runtime library.
     pub runtime: String,
     pub importer: u32,
+    /// Whether the program that measured was optimised.
+    pub optimised: bool,
 }
 
 impl Machine {
@@ -50,6 +52,7 @@ impl Machine {
             threads,
             runtime: runtime.to_owned(),
             importer: IMPORTER,
+            optimised: !cfg!(debug_assertions),
         }
     }
 }
