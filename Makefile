@@ -8,7 +8,7 @@ SHELL := /bin/bash
 FRONTEND_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -path frontend/dist -prune -o -type f -print)
 DATA := $(or $(PARLOUR_DATA),data)
 
-.PHONY: help run build test test-rust test-frontend test-browser stop bench bench-peer fmt lint types prerequisites
+.PHONY: help run build test test-rust test-frontend test-browser stop bench bench-peer fuzz fmt lint types prerequisites
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: build ## Measure: last key to first judge token; what server and sockets 
 
 bench-peer: build ## Measure the text engine against llama.cpp's server, in turn
 	tools/bench-peer
+
+fuzz: frontend/dist/index.html ## A million damaged inputs for each reader of files and messages
+	PARLOUR_FUZZ_INPUTS=$(or $(INPUTS),1000000) cargo test --locked --lib fuzz::
 
 fmt: frontend/node_modules/.installed ## Format everything
 	cargo fmt

@@ -46,6 +46,8 @@
 
 pub mod bench;
 pub mod config;
+#[cfg(test)]
+pub(crate) mod fuzz;
 pub mod gateway;
 pub mod generation;
 pub mod models;

@@ -221,6 +221,9 @@ async fn a_worker_that_talks_nonsense_is_lost() {
         &b"{}"[..],
         b"\xff",
         br#"{"type":"hello","protocol":1,"version":"","models":[]}"#,
+        // Answers to what was not asked: nothing more would come.
+        br#"{"type":"weighed","id":1,"log_probs":[]}"#,
+        br#"{"type":"scored","id":1,"score":{"pieces":[],"log_probs":[],"means":[],"variances":[]}}"#,
     ] {
         let client = WorkerClient::new();
         let (mut connection, mut worker) = attach(&client).await;

@@ -82,6 +82,27 @@ struct State {
     load: Load,
 }
 
+impl State {
+    /// An answer for somebody who does not wait for one of its kind. Nobody may wait any
+    /// more; else the worker has gone wrong, and who waits is told with all others when it
+    /// is let go.
+    fn mistaken(
+        &mut self,
+        id: RequestId,
+        waiting: Option<Waiting>,
+        answer: &str,
+    ) -> Result<(), ConnectionError> {
+        match waiting {
+            None | Some(Waiting::Abandoned) => Ok(()),
+            Some(waiting) => {
+                self.waiting.insert(id, waiting);
+                let problem = format!("{answer} for a request of another kind");
+                Err(ConnectionError::Garbage(problem))
+            }
+        }
+    }
+}
+
 struct Shared {
     state: Mutex<State>,
     ready: watch::Sender<bool>,
@@ -298,21 +319,18 @@ impl WorkerClient {
                     buffer.push(&text, logprobs);
                 }
             }
-            FromWorker::Done { id, finish, usage } => {
-                if let Some(Waiting::Stream(buffer)) = state.waiting.remove(&id) {
-                    buffer.end(Ok(Output::Done { finish, usage }));
-                }
-            }
-            FromWorker::Weighed { id, log_probs } => {
-                if let Some(Waiting::Weigh(sender)) = state.waiting.remove(&id) {
-                    drop(sender.send(Ok(log_probs)));
-                }
-            }
-            FromWorker::Scored { id, score } => {
-                if let Some(Waiting::Score(sender)) = state.waiting.remove(&id) {
-                    drop(sender.send(Ok(score)));
-                }
-            }
+            FromWorker::Done { id, finish, usage } => match state.waiting.remove(&id) {
+                Some(Waiting::Stream(buffer)) => buffer.end(Ok(Output::Done { finish, usage })),
+                other => state.mistaken(id, other, "a text's end")?,
+            },
+            FromWorker::Weighed { id, log_probs } => match state.waiting.remove(&id) {
+                Some(Waiting::Weigh(sender)) => drop(sender.send(Ok(log_probs))),
+                other => state.mistaken(id, other, "weights")?,
+            },
+            FromWorker::Scored { id, score } => match state.waiting.remove(&id) {
+                Some(Waiting::Score(sender)) => drop(sender.send(Ok(score))),
+                other => state.mistaken(id, other, "a score")?,
+            },
             FromWorker::Refused { id, refusal } => {
                 if let Some(waiting) = state.waiting.remove(&id) {
                     waiting.fail(refusal.into());

@@ -6,6 +6,8 @@
 
 mod buffer;
 pub mod client;
+#[cfg(test)]
+mod fuzz;
 pub mod launcher;
 pub mod remote;
 pub(crate) mod sse;

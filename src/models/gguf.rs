@@ -3,7 +3,8 @@
 //! The layout is that of the GGUF specification, versions 2 and 3 (little-endian):
 //! magic, version, counts, key/value pairs, tensor descriptions, then the tensors' data
 //! at multiples of `general.alignment`. Every length is checked against what the file
-//! still holds before anything is allocated, so a hostile file costs an error, not memory.
+//! still holds before anything is allocated, and the number of values is bounded, so a
+//! hostile file costs an error, not memory.
 
 pub mod blocks;
 mod types;
@@ -21,6 +22,9 @@ pub use self::types::TensorType;
 
 /// Arrays inside arrays deeper than this are refused.
 const MAX_DEPTH: u32 = 4;
+/// Pairs, tensors and values of lists that a file may have together. A byte of a list takes
+/// many in memory; the largest vocabularies have a million values.
+const MAX_THINGS: u64 = 1 << 22;
 /// Dimensions that a tensor may have, as in ggml.
 const MAX_DIMENSIONS: u32 = 4;
 
@@ -35,6 +39,8 @@ pub enum GgufError {
     Version(u32),
     #[error("it ends inside {0}")]
     Short(&'static str),
+    #[error("it has more than {MAX_THINGS} pairs, tensors and values of lists")]
+    TooMuch,
     #[error("it is malformed: {0}")]
     Malformed(String),
     #[error("it has no {key} of type {wanted}")]
@@ -115,6 +121,7 @@ impl<R: Read + Seek> Gguf<R> {
         let mut header = Header {
             reader: &mut reader,
             left: length,
+            things: 0,
         };
         if header.bytes::<4>("the magic")? != *b"GGUF" {
             return Err(GgufError::NotGguf);
@@ -124,8 +131,8 @@ impl<R: Read + Seek> Gguf<R> {
             return Err(GgufError::Version(version));
         }
         // Each tensor and each pair take at least this many bytes.
-        let tensor_count = header.count(24, "the tensor count")?;
-        let pair_count = header.count(13, "the pair count")?;
+        let tensor_count = header.things(24, "the tensor count")?;
+        let pair_count = header.things(13, "the pair count")?;
         let mut metadata = BTreeMap::new();
         for _ in 0..pair_count {
             let key = header.text("a key")?;
@@ -349,6 +356,8 @@ fn missing(key: &str, wanted: &'static str) -> GgufError {
 struct Header<'a, R> {
     reader: &'a mut R,
     left: u64,
+    /// What was announced so far, see [`MAX_THINGS`].
+    things: u64,
 }
 
 impl<R: Read> Header<'_, R> {
@@ -381,6 +390,16 @@ impl<R: Read> Header<'_, R> {
         Ok(count)
     }
 
+    /// As [`Self::count`], of things that are kept.
+    fn things(&mut self, least: u64, what: &'static str) -> Result<u64, GgufError> {
+        let count = self.count(least, what)?;
+        self.things = self.things.saturating_add(count);
+        match self.things <= MAX_THINGS {
+            true => Ok(count),
+            false => Err(GgufError::TooMuch),
+        }
+    }
+
     fn text(&mut self, what: &'static str) -> Result<String, GgufError> {
         let length = self.count(1, what)?;
         self.take(length, what)?;
@@ -404,7 +423,7 @@ impl<R: Read> Header<'_, R> {
             8 => Value::Text(self.text(WHAT)?),
             9 if depth < MAX_DEPTH => {
                 let element = self.u32("a list's type")?;
-                let count = self.count(1, "a list")?;
+                let count = self.things(1, "a list")?;
                 let mut values = Vec::new();
                 for _ in 0..count {
                     values.push(self.value(element, depth + 1)?);

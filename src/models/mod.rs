@@ -3,6 +3,8 @@
 pub mod catalogue;
 pub mod cli;
 pub mod download;
+#[cfg(test)]
+mod fuzz;
 pub mod gguf;
 pub mod hub_export;
 pub mod import;

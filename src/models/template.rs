@@ -16,6 +16,9 @@ use crate::{
 };
 
 const NAME: &str = "chat_template";
+/// Steps that rendering a chat may take. A chat of a thousand messages takes a hundred
+/// thousand; a template comes with the weights and may never end.
+const FUEL: u64 = 20_000_000;
 /// Stands between messages that become one.
 const BETWEEN: &str = "\n\n";
 
@@ -33,6 +36,7 @@ impl ChatTemplate {
     /// Parses `source`; `bos` and `eos` are the texts of the tokens of these names.
     pub(crate) fn parse(source: String, bos: String, eos: String) -> Result<Self, ModelError> {
         let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);

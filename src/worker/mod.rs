@@ -17,6 +17,8 @@ mod draft;
 mod dry;
 pub mod engine;
 mod engine_thread;
+#[cfg(test)]
+mod fuzz;
 mod job;
 mod kernels;
 #[cfg(test)]

@@ -167,7 +167,7 @@ impl<'a> From<&'a Prepared> for Parts<'a> {
 
 enum Graph {
     Ragged(Box<Ragged>),
-    Grouped(Grouped),
+    Grouped(Box<Grouped>),
 }
 
 /// A text model on ONNX Runtime.
@@ -238,7 +238,7 @@ impl OnnxText {
                     capacity,
                     (device, keep),
                 )?;
-                (Graph::Grouped(graph), 0)
+                (Graph::Grouped(Box::new(graph)), 0)
             }
         };
         Ok(Self {

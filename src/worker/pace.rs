@@ -9,12 +9,18 @@
 
 use std::time::Duration;
 
-/// Share of an error that one step corrects.
-const RATE: f64 = 0.25;
+/// Shares of an error that one step corrects, where it took longer than expected and where
+/// it took shorter: a step that is too long is felt, one that is too short is not.
+const RATES: (f64, f64) = (0.4, 0.25);
+
+/// A step counts as no more than this many times what it was expected to take: one that was
+/// held up by something else says little.
+const HELD_UP: f64 = 3.0;
 
 /// How far the three may lie from their first guess, squared: a machine may take a hundred
-/// times longer than another one. Only their ratios matter.
-const SPREAD: [f64; 3] = [25.0, 4.0, 1.0];
+/// times longer than another one. Only their ratios matter. The smaller a token's share, the
+/// less is blamed on tokens, of which there are many, when the number of rows changes.
+const SPREAD: [f64; 3] = [225.0, 36.0, 1.0];
 
 /// A first guess, in milliseconds: a small model on a few cores.
 const GUESS: [f64; 3] = [5.0, 2.0, 1.0];
@@ -65,11 +71,11 @@ impl Pace {
     pub(crate) fn observe(&mut self, size: Size, took: Duration) {
         let terms = size.terms();
         let expected = self.millis(size);
-        // A step that was held up by something else says little.
-        let error = millis(took).min(4.0 * expected) - expected;
+        let error = millis(took).min(HELD_UP * expected) - expected;
+        let rate = if error > 0.0 { RATES.0 } else { RATES.1 };
         let norm: f64 = terms.iter().zip(SPREAD).map(|(x, s)| x * x * s).sum();
         for ((cost, x), spread) in self.costs.iter_mut().zip(terms).zip(SPREAD) {
-            *cost = (*cost + RATE * error * spread * x / norm).max(0.0);
+            *cost = (*cost + rate * error * spread * x / norm).max(0.0);
         }
     }
 

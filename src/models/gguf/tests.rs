@@ -186,3 +186,23 @@ proptest! {
         use_all(&file);
     }
 }
+
+#[test]
+fn a_list_of_more_values_than_any_model_has_is_refused_before_it_is_read() {
+    let file = |count: u64| {
+        let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+        bytes.extend([0_u64, 1, 1].map(u64::to_le_bytes).concat());
+        bytes.push(b'k');
+        bytes.extend([9_u32, 0].map(u32::to_le_bytes).concat());
+        bytes.extend(count.to_le_bytes());
+        bytes.resize(bytes.len() + count as usize, 7);
+        bytes
+    };
+    // The pair that holds the list counts too.
+    let most = file(MAX_THINGS - 1);
+    let gguf = read(&most).unwrap();
+    assert!(
+        matches!(gguf.get("k"), Some(Value::Array(list)) if list.len() as u64 == MAX_THINGS - 1)
+    );
+    assert!(matches!(read(&file(MAX_THINGS)), Err(GgufError::TooMuch)));
+}

@@ -155,3 +155,11 @@ fn methods_and_filters_do_what_they_do_in_python() {
     let pairs = "{% for key, value in {'a': 1, 'b': 2}.items() %}{{ key }}{{ value }}{% endfor %}";
     assert_eq!(rendered(pairs, &[]).unwrap(), "a1b2");
 }
+
+#[test]
+fn a_template_that_does_not_end_is_given_up() {
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+    let template = ChatTemplate::parse(endless.into(), String::new(), String::new()).unwrap();
+    let error = template.render(&[]).unwrap_err();
+    assert!(error.to_string().contains("fuel"), "{error}");
+}
