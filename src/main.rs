@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use parlour::{
     bench::{self, BenchCommand},
     config::{self, LogSettings, ModelSettings, ServeSettings},
@@ -53,7 +53,8 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     config::read_dotenv()?;
-    let cli = Cli::parse();
+    let command = config::without_empty_variables(Cli::command());
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     cli.log.start()?;
     match cli.command {
         Command::Serve(settings) => {
