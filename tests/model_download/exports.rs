@@ -2,7 +2,7 @@
 //! model that answers.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     fs,
     net::TcpListener,
     os::unix::fs::symlink,
@@ -34,13 +34,16 @@ use crate::{Act, Settings, answer, read_request, settings};
 /// Where the stand-in says that large files lie.
 const ELSEWHERE: &str = "/elsewhere";
 
+/// A path that was asked for, and from which byte on.
+type Request = (String, Option<usize>);
+
 /// A hub with many files. It states of large ones (graphs and their weights) the SHA-256
 /// and redirects; of others it states git's name of their content. What it is to do instead
 /// for a file, once each, comes first.
 struct FileHub {
     address: String,
     /// Path and first byte of every request for bytes.
-    requests: Arc<Mutex<Vec<(String, Option<usize>)>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl FileHub {
@@ -52,9 +55,9 @@ impl FileHub {
         let seen = Arc::clone(&requests);
         let root = format!("{root}/");
         let files = files.clone();
-        let mut acts: HashMap<String, std::vec::IntoIter<Act>> = acts
+        let mut acts: HashMap<String, VecDeque<Act>> = acts
             .iter()
-            .map(|(name, acts)| ((*name).to_owned(), acts.to_vec().into_iter()))
+            .map(|(name, acts)| ((*name).to_owned(), acts.iter().copied().collect()))
             .collect();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -74,7 +77,7 @@ impl FileHub {
                     (Act::Status(lines.leak()), String::new())
                 } else {
                     seen.lock().unwrap().push((name.to_owned(), request.start));
-                    let next = acts.get_mut(name).and_then(Iterator::next);
+                    let next = acts.get_mut(name).and_then(VecDeque::pop_front);
                     let stated = match redirected {
                         // Where large files lie, tags say nothing about their content.
                         Some(_) => "0123456789abcdef0123456789abcdef01234567".to_owned(),
@@ -228,9 +231,16 @@ fn left(folder: &Path) -> Vec<String> {
     names
 }
 
+/// An archive, what its files are called on the hub, and the folder they lie in there.
+type Layout = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    Option<&'static str>,
+);
+
 #[test]
 fn an_export_of_several_files_is_fetched_opens_and_answers() {
-    let layouts: [(&str, &[(&str, &str)], Option<&str>); 4] = [
+    let layouts: [Layout; 4] = [
         ("gpt2", &[("model.onnx", "onnx/model_quantized.onnx")], None),
         (
             "llama-gqa",
@@ -442,7 +452,7 @@ fn an_entry_of_the_catalogue_is_pulled_listed_and_loads() {
     for more in ["generation_config.json", "special_tokens_map.json"] {
         files.insert(more.into(), b"{}".to_vec());
     }
-    let root = "/openai-community/gpt2/resolve/11c5a3d5811f50298f278a704980280950aedb10/onnx";
+    let root = "/openai-community/gpt2/resolve/607a30d783dfa663caf39e06633721c8d4cfcd7e/onnx";
     let hub = FileHub::start(root, &files, &[]);
     let weights = weights();
     let (done, said) = model(weights.path(), &hub.address, &["pull", "gpt2"]);
