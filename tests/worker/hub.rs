@@ -62,10 +62,11 @@ fn model(weights: &Path, arguments: &[&str]) -> (bool, String) {
 async fn an_imported_export_speaks_alone_as_among_others() {
     let weights = weights();
     let at = weights.path().to_str().unwrap();
-    for name in ["gpt2", "llama-gqa", "t5-merged"] {
+    for archive in ["gpt2", "llama-gqa", "t5-merged"] {
         let folder = tempfile::tempdir().unwrap();
-        export(name, folder.path());
+        export(archive, folder.path());
         let from = folder.path().to_str().unwrap();
+        let name = &format!("my-{archive}");
         let (done, said) = model(weights.path(), &["import", from, "--name", name]);
         assert!(done, "{said}");
         drop(folder);
