@@ -170,6 +170,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .add(("Referrer-Policy", "same-origin")),
             )
             .route("/ws", web::get().to(socket::open))
+            .route("/ws/{room}", web::get().to(socket::open))
             .service(
                 web::scope("")
                     .wrap(Compress::default())
