@@ -50,7 +50,11 @@ impl Room {
         let room = self.journal.room().to_owned();
         let expected = self.journal.len();
         let bodies = bodies(&events);
-        let work = async move { store.append(&room, expected, at, bodies).await };
+        let work = async move {
+            store
+                .append(&room, Fence::UNLEASED, expected, at, bodies)
+                .await
+        };
         ctx.spawn(
             work.into_actor(self)
                 .map(move |result, this, ctx| match result {
@@ -81,9 +85,13 @@ impl Room {
                 "it could not be stored; try again",
             );
         }
-        if let StoreError::Conflict { .. } = error {
-            // The log has a writer besides us, so what we hold is not the game: start over
-            // from the log.
+        if let StoreError::Conflict { .. }
+        | StoreError::Fenced { .. }
+        | StoreError::NoSuchRoom(_)
+        | StoreError::Unanswered(_) = error
+        {
+            // The log has or had a writer besides us, or may have taken this all the same: what
+            // we hold may not be the game. Start over from the log.
             self.leave(Gone::Unexpected, ctx);
             return;
         }
