@@ -30,10 +30,16 @@ pub struct RedisServer {
 impl RedisServer {
     /// Starts one that loses nothing, on an empty folder.
     pub fn start() -> Self {
-        Self::start_with("redis-server".into(), &[])
+        Self::start_with(&[])
     }
 
-    pub fn start_with(program: PathBuf, more: &[(&str, &str)]) -> Self {
+    /// Starts one with other settings.
+    pub fn start_with(more: &[(&str, &str)]) -> Self {
+        let program = std::env::var_os("PARLOUR_REDIS_SERVER");
+        Self::start_program(program.unwrap_or("redis-server".into()).into(), more)
+    }
+
+    pub fn start_program(program: PathBuf, more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let settings: Vec<_> = SAFE
             .iter()
@@ -81,7 +87,7 @@ pub fn launch(program: &PathBuf, folder: &TempDir, settings: &[(String, String)]
         .spawn()
         .unwrap_or_else(|error| {
             panic!(
-                "{} cannot be started: {error}. `tools/prerequisites` says how to get it",
+                "{} cannot be started: {error}. `tools/redis` installs one",
                 program.display()
             )
         });
@@ -90,7 +96,7 @@ pub fn launch(program: &PathBuf, folder: &TempDir, settings: &[(String, String)]
     loop {
         let line = said.next().and_then(Result::ok);
         let line = line.unwrap_or_else(|| panic!("Redis did not start:\n{}", heard.join("\n")));
-        if line.contains("Ready to accept connections") {
+        if line.to_lowercase().contains("ready to accept connections") {
             break;
         }
         heard.push(line);

@@ -95,6 +95,9 @@ pub(super) struct Terms {
     clock: (Instant, u64),
 }
 
+/// How long a clock that was read is relied upon: two clocks drift apart by milliseconds a minute.
+const CLOCK_HOLDS: Duration = Duration::from_secs(60);
+
 impl Terms {
     /// The server's clock at an instant, milliseconds since the Unix epoch; rather too early
     /// than too late, unless its clock jumped since.
@@ -102,6 +105,18 @@ impl Terms {
         let (read, clock) = self.clock;
         let since = at.saturating_duration_since(read).as_millis();
         clock.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// Whether the server's clock should be read again.
+    pub(super) fn clock_is_old(&self) -> bool {
+        self.clock.0.elapsed() > CLOCK_HOLDS
+    }
+
+    /// Takes the answer to `TIME`, which was read at this instant.
+    pub(super) fn set_clock(&mut self, told: Value) {
+        if let Ok(clock) = time(told) {
+            self.clock = (Instant::now(), clock);
+        }
     }
 }
 
@@ -178,7 +193,7 @@ fn admit(info: &HashMap<&str, &str>) -> Result<(), Trouble> {
             OLDEST.0, OLDEST.1
         ));
     }
-    if says("redis_mode") == "cluster" {
+    if says("cluster_enabled") == "1" {
         return lasting(
             "it is a cluster; a house needs one server (with replicas, if you like)".into(),
         );
@@ -280,7 +295,7 @@ mod tests {
 
     fn info(lines: &[&'static str]) -> HashMap<&'static str, &'static str> {
         let mut all = fields(
-            "redis_version:7.0.15\r\nredis_mode:standalone\r\nrole:master\r\nloading:0\r\n\
+            "redis_version:7.0.15\r\ncluster_enabled:0\r\nrole:master\r\nloading:0\r\n\
              maxmemory_policy:noeviction\r\naof_enabled:1",
         );
         all.extend(lines.iter().filter_map(|line| line.split_once(':')));
@@ -294,7 +309,7 @@ mod tests {
             ("maxmemory_policy:allkeys-lru", "noeviction"),
             ("maxmemory_policy:volatile-ttl", "noeviction"),
             ("redis_version:6.2.14", "7.0"),
-            ("redis_mode:cluster", "cluster"),
+            ("cluster_enabled:1", "cluster"),
         ] {
             match admit(&info(&[line])) {
                 Err(Trouble::Lasting(why)) => assert!(why.contains(word), "{why}"),

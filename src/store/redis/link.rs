@@ -168,8 +168,8 @@ impl Link {
             if self.connection.is_none() {
                 self.reconnect().await;
             }
-            if let Some((mut connection, terms)) = self.connection.take() {
-                match exchange(&mut connection, &terms, &mut waiting).await {
+            if let Some((mut connection, mut terms)) = self.connection.take() {
+                match exchange(&mut connection, &mut terms, &mut waiting).await {
                     Ok(()) => {
                         self.connection = Some((connection, terms));
                         self.pause = PAUSE;
@@ -265,7 +265,7 @@ async fn connect(
 /// again. On an error the connection is of no use any more.
 async fn exchange(
     connection: &mut MultiplexedConnection,
-    terms: &Terms,
+    terms: &mut Terms,
     waiting: &mut Vec<Call>,
 ) -> Result<(), String> {
     let mut group = redis::pipe();
@@ -274,6 +274,10 @@ async fn exchange(
         call.asked.store(true, Ordering::Relaxed);
     }
     let asks_the_disk = terms.asks_the_disk && waiting.iter().any(|call| call.script.writes());
+    let asks_the_time = terms.clock_is_old();
+    if asks_the_time {
+        group.cmd("TIME");
+    }
     if asks_the_disk {
         let patience = SILENCE.as_millis() as u64;
         group.cmd("WAITAOF").arg(1).arg(0).arg(patience);
@@ -283,8 +287,12 @@ async fn exchange(
     // The disk may take its whole time and still answer.
     let patience = if asks_the_disk { SILENCE * 2 } else { SILENCE };
     let lost = match tokio::time::timeout(patience, work).await {
-        Ok(Ok(answers)) if answers.len() == count => {
-            return settle(answers, asks_the_disk, waiting);
+        Ok(Ok(mut answers)) if answers.len() == count => {
+            let on_disk = !asks_the_disk || answers.pop().is_some_and(|told| disk_has_it(&told));
+            if asks_the_time && let Some(told) = answers.pop() {
+                terms.set_clock(told);
+            }
+            return settle(answers, on_disk, waiting);
         }
         Ok(Ok(_)) => "it answers more or less than it was asked".to_owned(),
         Ok(Err(error)) => error.to_string(),
@@ -297,12 +305,7 @@ async fn exchange(
 }
 
 /// Gives each call its answer, or keeps it.
-fn settle(
-    mut answers: Vec<Value>,
-    asks_the_disk: bool,
-    waiting: &mut Vec<Call>,
-) -> Result<(), String> {
-    let on_disk = !asks_the_disk || answers.pop().is_some_and(|told| disk_has_it(&told));
+fn settle(answers: Vec<Value>, on_disk: bool, waiting: &mut Vec<Call>) -> Result<(), String> {
     let mut again = Vec::new();
     let mut unfit = None;
     for (call, answer) in waiting.drain(..).zip(answers) {

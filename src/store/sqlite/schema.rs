@@ -155,3 +155,37 @@ fn make_private(path: &Path) -> io::Result<()> {
         .open(path)
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Fence, sqlite::queries};
+
+    #[test]
+    fn a_file_of_an_older_program_is_brought_up_to_date_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for old in 0..MIGRATIONS.len() {
+            let path = folder.path().join(old.to_string());
+            let raw = Connection::open(&path).unwrap();
+            for step in &MIGRATIONS[..old] {
+                raw.execute_batch(step).unwrap();
+            }
+            raw.pragma_update(None, "user_version", old as u32).unwrap();
+            if old > 0 {
+                raw.execute_batch(
+                    "INSERT INTO rooms (name, epoch, next, created_at) VALUES ('r', 7, 1, 5);
+                     INSERT INTO events VALUES (1, 0, 5, 'said');",
+                )
+                .unwrap();
+            }
+            drop(raw);
+            let db = connect(&path, Options::default()).unwrap();
+            if old > 0 {
+                let log = queries::read(&db, "r", 0).unwrap();
+                assert_eq!((log.epoch, log.next), (7, 1));
+                let more = vec!["more".to_owned()];
+                queries::append(&db, "r", Fence::UNLEASED, 1, 6, &more).unwrap();
+            }
+        }
+    }
+}
