@@ -18,7 +18,7 @@ use parlour::{
     },
 };
 
-use self::redis_server::{RedisServer, launch};
+use self::redis_server::RedisServer;
 
 mod cutter {
     //! A way to the server that can be cut at a bad moment.
@@ -125,7 +125,7 @@ use self::cutter::Cutter;
 
 impl RedisServer {
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("redis.sock")
+        self.how.folder.path().join("redis.sock")
     }
 
     /// `kill -9`.
@@ -141,7 +141,7 @@ impl RedisServer {
     }
 
     fn rise(&mut self) {
-        self.child = launch(&self.program, &self.folder, &self.settings);
+        self.child = self.how.launch();
     }
 
     /// Stops it in its tracks, and returns when it stands.
@@ -186,7 +186,7 @@ impl RedisServer {
 
     /// The folder of its append-only files.
     fn files(&self) -> PathBuf {
-        self.folder.path().join("appendonlydir")
+        self.how.folder.path().join("appendonlydir")
     }
 }
 
@@ -314,7 +314,7 @@ async fn lost_acknowledged_writes_are_never_taken_for_what_was_before() {
         .await
         .expect("stored");
     server.stop();
-    let backup = server.folder.path().join("backup");
+    let backup = server.how.folder.path().join("backup");
     copy(&server.files(), &backup);
     server.rise();
     let lost = store.acquire("r", "a", LONG).await.expect("ours").fence;
@@ -545,6 +545,11 @@ async fn full_memory_is_an_error_nothing_is_half_done_and_it_goes_on_when_there_
         "{error}"
     );
     assert!(stored > 0);
+    // Where a long line finds no room, a short one may.
+    let short = || vec!["y".repeat(200)];
+    while let Ok(next) = store.append("r", FREE, stored, 5, short()).await {
+        stored = next;
+    }
     assert!(store.probe().await.is_err(), "health shows it");
     assert!(store.create("s", 1).await.is_err());
     let log = store
@@ -677,7 +682,7 @@ async fn a_password_is_used_and_never_told() {
     for (password, socket) in [
         ("wrong-donkey", server.socket()),
         ("", server.socket()),
-        ("wrong-donkey", server.folder.path().join("nobody")),
+        ("wrong-donkey", server.how.folder.path().join("nobody")),
     ] {
         let refused = RedisStore::open(at(password, &socket)).await;
         let why = refused.expect_err("refused").to_string();

@@ -20,11 +20,16 @@ const SAFE: [(&str, &str); 5] = [
 
 /// A running server. Killed when dropped.
 pub struct RedisServer {
-    pub program: PathBuf,
+    pub how: How,
     pub child: Child,
-    pub folder: TempDir,
+}
+
+/// How it is started, also again.
+pub struct How {
+    program: PathBuf,
     /// In the form of the configuration file; later ones win.
-    pub settings: Vec<(String, String)>,
+    settings: Vec<(String, String)>,
+    pub folder: TempDir,
 }
 
 impl RedisServer {
@@ -40,23 +45,22 @@ impl RedisServer {
     }
 
     pub fn start_program(program: PathBuf, more: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings: Vec<_> = SAFE
+        let settings = SAFE
             .iter()
             .chain(more)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let child = launch(&program, &folder, &settings);
-        Self {
+        let how = How {
             program,
-            child,
-            folder,
             settings,
-        }
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        let child = how.launch();
+        Self { how, child }
     }
 
     pub fn url(&self) -> Secret {
-        let socket = self.folder.path().join("redis.sock");
+        let socket = self.how.folder.path().join("redis.sock");
         Secret::from(format!("redis+unix://{}", socket.display()))
     }
 }
@@ -69,39 +73,41 @@ impl Drop for RedisServer {
     }
 }
 
-/// Starts the server on its folder and waits until it has loaded what is there.
-pub fn launch(program: &PathBuf, folder: &TempDir, settings: &[(String, String)]) -> Child {
-    let mut command = Command::new(program);
-    command
-        .args(["--port", "0", "--dir"])
-        .arg(folder.path())
-        .arg("--unixsocket")
-        .arg(folder.path().join("redis.sock"));
-    for (name, value) in settings {
-        command.arg(format!("--{name}")).arg(value);
-    }
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{} cannot be started: {error}. `tools/redis` installs one",
-                program.display()
-            )
-        });
-    let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut heard = Vec::new();
-    loop {
-        let line = said.next().and_then(Result::ok);
-        let line = line.unwrap_or_else(|| panic!("Redis did not start:\n{}", heard.join("\n")));
-        if line.to_lowercase().contains("ready to accept connections") {
-            break;
+impl How {
+    /// Starts the server on its folder and waits until it has loaded what is there.
+    pub fn launch(&self) -> Child {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--port", "0", "--dir"])
+            .arg(self.folder.path())
+            .arg("--unixsocket")
+            .arg(self.folder.path().join("redis.sock"));
+        for (name, value) in &self.settings {
+            command.arg(format!("--{name}")).arg(value);
         }
-        heard.push(line);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{} cannot be started: {error}. `tools/redis` installs one",
+                    self.program.display()
+                )
+            });
+        let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut heard = Vec::new();
+        loop {
+            let line = said.next().and_then(Result::ok);
+            let line = line.unwrap_or_else(|| panic!("Redis did not start:\n{}", heard.join("\n")));
+            if line.to_lowercase().contains("ready to accept connections") {
+                break;
+            }
+            heard.push(line);
+        }
+        // It must never wait for somebody to read what it says.
+        std::thread::spawn(move || said.for_each(drop));
+        child
     }
-    // It must never wait for somebody to read what it says.
-    std::thread::spawn(move || said.for_each(drop));
-    child
 }
