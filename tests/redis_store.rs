@@ -694,6 +694,71 @@ async fn a_password_is_used_and_never_told() {
     assert!(!why.to_string().contains(secret), "{why}");
 }
 
+/// `parlour serve`. Killed when dropped.
+struct House(std::process::Child);
+
+impl Drop for House {
+    fn drop(&mut self) {
+        // It may be gone already, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_house_without_its_redis_is_alive_but_not_ready_and_tells_no_password() {
+    let secret = "correct-horse";
+    let server = RedisServer::start_with(&[("requirepass", secret)]);
+    let data = tempfile::tempdir().expect("a folder");
+    let log = data.path().join("said");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_parlour"))
+        .arg("serve")
+        .env("PARLOUR_REDIS_URL", {
+            let url = server.url();
+            format!("{}?pass={secret}", url.expose())
+        })
+        .env("PARLOUR_BIND", "127.0.0.1:0")
+        .env("PARLOUR_DATA", data.path())
+        // Nobody answers there, and nobody asks.
+        .env("PARLOUR_WITNESS", "http://127.0.0.1:9/v1")
+        .env("PARLOUR_JUDGE", "http://127.0.0.1:9/v1")
+        .env("PARLOUR_LOG", "trace")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::fs::File::create(&log).expect("a file"))
+        .spawn()
+        .expect("the program starts");
+    let said = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    let _house = House(child);
+    let address = std::io::BufRead::lines(said)
+        .map_while(Result::ok)
+        .find_map(|line| Some(line.strip_prefix("ready on ")?.to_owned()))
+        .unwrap_or_else(|| panic!("{}", std::fs::read_to_string(&log).expect("text")));
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("{address}{path}")).await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.text().await.expect("text"))
+    };
+    let ready = get("/health/ready").await;
+    assert_eq!(ready.0, 200, "{}", ready.1);
+    assert!(ready.1.contains("\"home\":\"redis\""), "{}", ready.1);
+    assert!(ready.1.contains("\"durability\":\"disk\""), "{}", ready.1);
+    let metrics = get("/metrics").await.1;
+    let fact = "parlour_store_info{home=\"redis\",durability=\"disk\"} 1";
+    assert!(metrics.contains(fact), "{metrics}");
+
+    server.freeze();
+    let away = get("/health/ready").await;
+    assert_eq!(away.0, 503);
+    assert!(away.1.contains("Redis"), "{}", away.1);
+    assert_eq!(get("/health/live").await.0, 200);
+    server.thaw();
+    while get("/health/ready").await.0 != 200 {}
+    let told = std::fs::read_to_string(&log).expect("text") + &away.1;
+    assert!(told.contains("the store is Redis"), "{told}");
+    assert!(!told.contains(secret), "{told}");
+}
+
 #[tokio::test]
 async fn two_houses_on_one_server_do_not_meet() {
     let server = RedisServer::start();

@@ -69,7 +69,8 @@ impl Room {
         );
     }
 
-    /// Nothing was changed. A player may try again; what nobody will repeat is repeated here.
+    /// Nothing was changed, or nobody knows. A player may try again; what nobody will repeat
+    /// is repeated here.
     pub(super) fn not_stored(
         &mut self,
         wanted: Wanted,
@@ -78,12 +79,11 @@ impl Room {
     ) {
         tracing::error!(room = self.journal.room(), %error, "an event was not stored");
         if let Origin::Player { id, socket } = wanted.from {
-            self.reply_refused(
-                socket,
-                id,
-                RefusalCode::Trouble,
-                "it could not be stored; try again",
-            );
+            let why = match error {
+                StoreError::Unanswered(_) => "the store does not answer; see whether it is there",
+                _ => "it could not be stored; try again",
+            };
+            self.reply_refused(socket, id, RefusalCode::Trouble, why);
         }
         if let StoreError::Conflict { .. }
         | StoreError::Fenced { .. }

@@ -82,10 +82,7 @@ impl fmt::Display for Trouble {
 /// What holds on one connection, which never outlives the server's process.
 #[derive(Clone, Debug)]
 pub(super) struct Terms {
-    /// Another one after every start of the server.
-    pub(super) run: String,
-    /// The connection's number at the server.
-    pub(super) id: i64,
+    pub(super) line: Line,
     pub(super) version: String,
     pub(super) durability: Durability,
     /// Whether each group of writes is followed by a question whether the disk has it.
@@ -120,16 +117,36 @@ impl Terms {
     }
 }
 
-/// Looks at the server and makes it ready. `before` is the number that this side's last
-/// connection had: it is ended first, so that nothing that it still holds is done later.
+/// A connection as the server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Another one after every start of the server.
+    pub(super) run: String,
+    /// A number that begins anew with every start.
+    pub(super) id: i64,
+}
+
+/// Looks at the server and makes it ready. `before` is this side's last connection: it is
+/// ended first, so that nothing that it still holds is done later.
 pub(super) async fn greet(
     connection: &mut MultiplexedConnection,
-    before: Option<i64>,
+    before: Option<&Line>,
 ) -> Result<Terms, Trouble> {
+    let terms = look(connection).await?;
+    // Nobody's number the first time: whether it is allowed at all should show at the start.
+    let id = before
+        .filter(|line| line.run == terms.line.run)
+        .map_or(i64::MAX, |line| line.id);
+    let mut end = redis::cmd("CLIENT");
+    end.arg("KILL").arg("ID").arg(id);
+    // To end what is gone already is no error.
+    let told = connection.send_packed_command(&end).await;
+    said(told.map_err(|error| Trouble::Passing(error.to_string()))?)?;
+    Ok(terms)
+}
+
+async fn look(connection: &mut MultiplexedConnection) -> Result<Terms, Trouble> {
     let mut questions = redis::pipe();
-    // Nothing to do is no error.
-    let kill = before.unwrap_or(0);
-    questions.cmd("CLIENT").arg("KILL").arg("ID").arg(kill);
     questions.cmd("CLIENT").arg("ID");
     questions.cmd("INFO");
     questions.cmd("CONFIG").arg("GET").arg("appendfsync");
@@ -146,11 +163,6 @@ pub(super) async fn greet(
     let mut answers = answers.into_iter();
     let mut next = || answers.next().unwrap_or_default();
 
-    if before.is_some() {
-        said(next())?;
-    } else {
-        next();
-    }
     let Value::Int(id) = said(next())? else {
         return Err(unreadable());
     };
@@ -165,12 +177,12 @@ pub(super) async fn greet(
 
     let version = info.get("redis_version").copied().unwrap_or_default();
     let (durability, asks_the_disk) = worth(&info, fsync.as_deref(), number(version));
+    let run = info.get("run_id").ok_or_else(unreadable)?;
     Ok(Terms {
-        run: info
-            .get("run_id")
-            .map(|run| (*run).to_owned())
-            .ok_or_else(unreadable)?,
-        id,
+        line: Line {
+            run: (*run).to_owned(),
+            id,
+        },
         version: version.to_owned(),
         durability,
         asks_the_disk,
@@ -264,9 +276,7 @@ fn time(value: Value) -> Result<u64, Trouble> {
         .into_iter()
         .map(|part| text(Some(part)).ok()?.parse::<u64>().ok());
     match (parts.next().flatten(), parts.next().flatten()) {
-        (Some(seconds), Some(micros)) => {
-            Ok(Duration::new(seconds, 0).as_millis() as u64 + micros / 1000)
-        }
+        (Some(seconds), Some(micros)) => Ok(seconds.saturating_mul(1000) + micros / 1000),
         _ => Err(unreadable()),
     }
 }
@@ -325,7 +335,7 @@ mod tests {
     fn what_an_answer_is_worth_follows_from_the_settings() {
         let on = info(&[]);
         let off = info(&["aof_enabled:0"]);
-        for (info, fsync, version, worth_) in [
+        for (info, fsync, version, expected) in [
             (&on, Some("always"), (7, 0), (Durability::Disk, false)),
             (&on, Some("always"), (7, 2), (Durability::Disk, false)),
             (
@@ -339,7 +349,11 @@ mod tests {
             (&on, None, (7, 0), (Durability::Unknown, false)),
             (&off, Some("always"), (7, 2), (Durability::Memory, false)),
         ] {
-            assert_eq!(worth(info, fsync, version), worth_, "{fsync:?} {version:?}");
+            assert_eq!(
+                worth(info, fsync, version),
+                expected,
+                "{fsync:?} {version:?}"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ServerError, Value, aio::Multipl
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    greeting::{Terms, Trouble, greet},
+    greeting::{Line, Terms, Trouble, greet},
     reply::{LATE, Reply},
     scripts::Script,
 };
@@ -58,7 +58,7 @@ impl Call {
         } else {
             command.arg("");
         }
-        command.arg(&terms.run).arg(&self.args);
+        command.arg(&terms.line.run).arg(&self.args);
         command
     }
 
@@ -106,8 +106,8 @@ pub(super) struct Link {
     /// Host and port, or the path of a socket; never the password.
     address: String,
     connection: Option<(MultiplexedConnection, Terms)>,
-    /// The number of the last connection, which has to be ended before another one is used.
-    before: Option<(String, i64)>,
+    /// The last connection, which has to be ended before another one is used.
+    before: Option<Line>,
     terms: watch::Sender<Terms>,
     weather: Arc<Weather>,
     pause: Duration,
@@ -175,7 +175,7 @@ impl Link {
                         self.pause = PAUSE;
                     }
                     Err(why) => {
-                        self.before = Some((terms.run, terms.id));
+                        self.before = Some(terms.line);
                         self.complain(&why);
                     }
                 }
@@ -188,10 +188,10 @@ impl Link {
     }
 
     async fn reconnect(&mut self) {
-        let before = self.before.as_ref().map(|(_, id)| *id);
-        match connect(&self.client, before).await {
+        match connect(&self.client, self.before.as_ref()).await {
             Ok((connection, terms)) => {
-                if self.before.take().is_some_and(|(run, _)| run != terms.run) {
+                let before = self.before.take();
+                if before.is_some_and(|line| line.run != terms.line.run) {
                     tracing::warn!(
                         address = self.address,
                         "Redis was started anew; every room gets another epoch"
@@ -236,7 +236,7 @@ impl Link {
 
 async fn connect(
     client: &Client,
-    before: Option<i64>,
+    before: Option<&Line>,
 ) -> Result<(MultiplexedConnection, Terms), Trouble> {
     let passing = |error: redis::RedisError| match error.kind() {
         redis::ErrorKind::AuthenticationFailed | redis::ErrorKind::InvalidClientConfig => {
