@@ -253,9 +253,16 @@ pub struct ServeSettings {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "PARLOUR_BIND", default_value = "127.0.0.1:8080")]
     pub bind: SocketAddr,
-    /// Folder of the embedded store
+    /// Folder of the embedded store and of the process id
     #[arg(long, env = "PARLOUR_DATA", default_value = "data", value_name = "DIR")]
     pub data: PathBuf,
+    /// Redis that holds games and sessions instead of the embedded store, for several
+    /// servers: `redis://user:password@host:6379/0`, `rediss://` for TLS, `redis+unix:///path`
+    #[arg(long, env = "PARLOUR_REDIS_URL", value_name = "URL", hide_env_values = true, value_parser = secret)]
+    redis_url: Option<Secret>,
+    /// What all keys in Redis begin with; the same on all servers of one house
+    #[arg(long, env = "PARLOUR_REDIS_PREFIX", default_value = "parlour:")]
+    pub redis_prefix: String,
     /// Chat model of the catalogue that the local worker holds; `deterministic` is a
     /// toy for benches and tests that needs no weights
     #[arg(long, env = "PARLOUR_MODEL", default_value = "smollm2-135m")]
@@ -387,6 +394,13 @@ impl ServeSettings {
     /// As [`Self::witness`] and [`Self::judge`].
     pub fn needs_worker(&self) -> Result<bool, ConfigError> {
         Ok(self.witness()? == BackEnd::Local || self.judge()? == BackEnd::Local)
+    }
+
+    /// The Redis that holds the store, if not the embedded one; an empty setting is none.
+    pub fn redis_url(&self) -> Option<&Secret> {
+        self.redis_url
+            .as_ref()
+            .filter(|url| !url.expose().is_empty())
     }
 
     /// How often a socket has to show that it is alive.

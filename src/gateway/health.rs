@@ -29,6 +29,10 @@ struct Readiness {
     worker: &'static str,
     /// `ready`, or what is wrong.
     store: String,
+    /// Where the store is: `sqlite` or `redis`.
+    home: &'static str,
+    /// What survives a loss of power: `disk` is everything that was answered.
+    durability: &'static str,
 }
 
 /// `GET /health/live`: the process answers.
@@ -51,6 +55,8 @@ pub(crate) async fn ready(vitals: web::Data<Vitals>) -> HttpResponse {
         ready: worker != "away" && store == "ready",
         worker,
         store,
+        home: vitals.house.store.home(),
+        durability: vitals.house.store.durability(),
     };
     if readiness.ready {
         HttpResponse::Ok().json(readiness)
@@ -98,6 +104,12 @@ fn page(vitals: &Vitals) -> String {
         "counter",
         "Sockets that were let go because they did not read.",
         tally.too_slow.load(Ordering::Relaxed),
+    );
+    let store = &vitals.house.store;
+    page.fact(
+        "parlour_store_info",
+        "Where the store is, and what survives a loss of power.",
+        &[("home", store.home()), ("durability", store.durability())],
     );
     if let Some((client, launcher)) = &vitals.worker {
         let load = client.load();
@@ -197,6 +209,17 @@ impl Page {
     fn one(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.head(name, kind, help);
         writeln!(self.0, "{name} {value}").expect("writing to a string cannot fail");
+    }
+
+    /// What is so, as labels; the value says nothing.
+    fn fact(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
+        self.head(name, "gauge", help);
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
+        writeln!(self.0, "{name}{{{}}} 1", labels.join(","))
+            .expect("writing to a string cannot fail");
     }
 
     /// `counts` has one more than `bounds`: what lies above the last of them.

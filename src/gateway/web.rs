@@ -43,7 +43,12 @@ use crate::{
         session::Doorway,
         tally::Tally,
     },
-    store::{Store, StoreError, home::Home, sqlite::SqliteStore},
+    store::{
+        AnyStore, Store, StoreError,
+        home::Home,
+        redis::{self, RedisStore},
+        sqlite::SqliteStore,
+    },
     wire::worker::Sampling,
     worker::deterministic::Deterministic,
 };
@@ -111,7 +116,7 @@ pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError>
 pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     let home = Home::take(&settings.data)?;
-    let store = SqliteStore::open(&home.database())?;
+    let store = open_store(&settings, &home).await?;
     let worker = start_worker(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
@@ -236,6 +241,18 @@ fn announce(address: std::net::SocketAddr) {
     tracing::info!(%address, "ready");
 }
 
+/// The home that the settings name.
+async fn open_store(settings: &ServeSettings, home: &Home) -> Result<AnyStore, ServeError> {
+    let Some(url) = settings.redis_url() else {
+        return Ok(SqliteStore::open(&home.database())?.into());
+    };
+    let options = redis::Options {
+        prefix: settings.redis_prefix.clone(),
+        ..redis::Options::new(url.clone())
+    };
+    Ok(RedisStore::open(options).await?.into())
+}
+
 fn start_worker(settings: &ServeSettings) -> Result<Worker, ServeError> {
     if !settings.needs_worker()? {
         return Ok(None);
@@ -286,7 +303,7 @@ fn is_toy(settings: &ServeSettings) -> bool {
     Deterministic::delay_of(&settings.model).is_some()
 }
 
-async fn sweep(store: SqliteStore, keep: u64) {
+async fn sweep(store: AnyStore, keep: u64) {
     loop {
         let now = now();
         match store.expire(now, now.saturating_sub(keep)).await {
