@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    crew::Crew,
     health::{self, Vitals},
     pages,
     reaper::{self, Reaper},
@@ -25,12 +26,9 @@ use super::{
     socket::{self, Porch},
 };
 use crate::{
-    config::{BackEnd, ConfigError, ServeSettings},
+    config::{BackEnd, ConfigError, ServeSettings, Workers},
     generation::{
-        Backend, GenerationError,
-        client::WorkerClient,
-        launcher::{LaunchError, LaunchOptions, Launcher, LauncherHandle},
-        remote::OpenAi,
+        Backend, GenerationError, fleet::FleetError, launcher::LaunchError, remote::OpenAi,
     },
     models::{
         self, ModelError,
@@ -73,6 +71,8 @@ pub enum ServeError {
     #[error(transparent)]
     Worker(#[from] LaunchError),
     #[error(transparent)]
+    Fleet(#[from] FleetError),
+    #[error(transparent)]
     BackEnd(#[from] GenerationError),
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -83,16 +83,15 @@ pub enum ServeError {
     Server(#[from] std::io::Error),
 }
 
-type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
-
 /// Downloads and imports what the local worker needs, with progress for people to watch;
-/// nothing when it is all here, when no seat is local, and when somebody else runs the worker.
+/// nothing when it is all here, when no seat is local, and when somebody else runs the workers.
 ///
 /// # Errors
 /// When the settings cannot be used, or something cannot be had.
 pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     if settings.needs_worker()?
+        && settings.workers == Workers::Local
         && settings.worker_socket.is_none()
         && !is_toy(settings)
         && models::fetch_export(&settings.model, &settings.models)?.is_none()
@@ -112,17 +111,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     let home = Home::take(&settings.data)?;
     let store = SqliteStore::open(&home.database())?;
-    let worker = start_worker(&settings)?;
+    let crew = Crew::start(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
         store: store.clone(),
-        witness: mind(
-            settings.witness()?,
-            Use::Witness,
-            &settings,
-            worker.as_ref(),
-        )?,
-        judge: mind(settings.judge()?, Use::Judge, &settings, worker.as_ref())?,
+        witness: mind(settings.witness()?, Use::Witness, &settings, &crew)?,
+        judge: mind(settings.judge()?, Use::Judge, &settings, &crew)?,
         typing: settings.typing,
         round_cap: settings.rounds,
         idle_limit: settings.idle_limit(),
@@ -148,7 +142,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     });
     let vitals = web::Data::new(Vitals {
         house: Arc::new(house.clone()),
-        worker: worker.clone(),
+        crew: crew.clone(),
         permits: Arc::clone(&permits),
         socket_cap,
     });
@@ -216,9 +210,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     if let Ok(result) = running.await {
         result?;
     }
-    if let Some(launcher) = worker.and_then(|(_, launcher)| Arc::into_inner(launcher)) {
-        launcher.stop().await;
-    }
+    crew.stop().await;
     Ok(())
 }
 
@@ -235,28 +227,13 @@ fn announce(address: std::net::SocketAddr) {
     tracing::info!(%address, "ready");
 }
 
-fn start_worker(settings: &ServeSettings) -> Result<Worker, ServeError> {
-    if !settings.needs_worker()? {
-        return Ok(None);
-    }
-    let (client, launcher) = Launcher::start(LaunchOptions {
-        existing: settings.worker_socket.clone(),
-        ..LaunchOptions::new(
-            settings.model.clone(),
-            settings.models.clone(),
-            settings.worker.clone(),
-        )
-    })?;
-    Ok(Some((client, Arc::new(launcher))))
-}
-
 fn mind(
     choice: BackEnd,
     purpose: Use,
     settings: &ServeSettings,
-    worker: Option<&(WorkerClient, Arc<LauncherHandle>)>,
+    crew: &Crew,
 ) -> Result<Mind, ServeError> {
-    match (choice, worker) {
+    match (choice, crew.backend()) {
         (BackEnd::OpenAi { url, model, key }, _) => Ok(Mind {
             backend: Backend::Remote(OpenAi::new(url, model, key)?),
             sampling: Sampling {
@@ -266,8 +243,8 @@ fn mind(
                 ..Sampling::default()
             },
         }),
-        (BackEnd::Local, Some((client, _))) => Ok(Mind {
-            backend: Backend::Local(client.clone(), settings.model.clone()),
+        (BackEnd::Local, Some(backend)) => Ok(Mind {
+            backend,
             sampling: if is_toy(settings) {
                 Sampling::default()
             } else {

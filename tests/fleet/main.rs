@@ -1,0 +1,8 @@
+//! Workers on several machines over a real Redis: real processes, killed, hung, cut off,
+//! forgotten and upgraded. One binary, so that it is linked once.
+
+mod failures;
+mod outages;
+mod service;
+mod support;
+mod versions;
