@@ -6,7 +6,7 @@ use std::{fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::models::import::{Element, Precision};
+use crate::models::import::Precision;
 
 /// A value that must not reach a log, an error or a screen.
 #[derive(Clone, PartialEq, Eq)]
@@ -157,16 +157,6 @@ fn precision(name: &str) -> Result<Precision, String> {
 pub(crate) const ADAPTERS: &str = "adapters";
 
 impl ModelSettings {
-    /// The same without the GPU, and without a precision that is only meant for one.
-    pub(crate) fn on_cpu(&self) -> Self {
-        let for_cpu = |precision: &Precision| precision.element() == Element::Fp32;
-        Self {
-            device: Device::Cpu,
-            precision: self.precision.filter(for_cpu),
-            ..self.clone()
-        }
-    }
-
     /// The folder of adapters.
     ///
     /// # Errors

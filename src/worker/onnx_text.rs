@@ -66,22 +66,16 @@ pub fn open(
     capacity: Capacity,
 ) -> Result<Box<dyn Engine>, OpenError> {
     let files = models::fetch(name, settings)?;
-    if settings.device == Device::Cuda {
-        match runtime::usable(&files.runtime.path, Device::Cuda) {
-            Ok(()) => return open_files(&files, device_precision(&files)?, capacity, Device::Cuda),
-            Err(why) => {
-                let settings = settings.on_cpu();
-                tracing::warn!(
-                    %why,
-                    precision = settings.precision.map(Precision::name),
-                    "CUDA cannot be used; the model runs on the CPU"
-                );
-                return open(name, &settings, capacity);
-            }
+    let precision = match settings.device {
+        Device::Cpu => tune::choose(&files, capacity.threads)?,
+        Device::Cuda => {
+            runtime::usable(&files.runtime.path, Device::Cuda).map_err(|why| {
+                EngineError(format!("PARLOUR_DEVICE=cuda, but it cannot be used: {why}"))
+            })?;
+            device_precision(&files)?
         }
-    }
-    let precision = tune::choose(&files, capacity.threads)?;
-    open_files(&files, precision, capacity, Device::Cpu)
+    };
+    open_files(&files, precision, capacity, settings.device)
 }
 
 /// What a GPU is to compute in.
