@@ -44,6 +44,28 @@ async fn a_worker_killed_mid_token_is_replaced_and_no_reader_notices() {
 }
 
 #[tokio::test]
+async fn a_job_that_takes_longer_than_a_lease_stays_with_its_worker() {
+    let redis = Redis::start().await;
+    let server = Server::join(&redis, MODEL, |_| {});
+    let workers = [(); 2].map(|()| Worker::start(&redis, MODEL, &["--lease-ms", "1500"]));
+    for worker in &workers {
+        worker.joined(&server.client).await;
+    }
+    let mut reading = Reading::begin(server.backend.ask(long(3, 200))).await;
+    let holders = redis.claims(2, MODEL).await;
+    assert!(matches!(&holders[..], [(_, 1)]), "{holders:?}");
+    loop {
+        reading.piece().await;
+        let now = redis.claims(2, MODEL).await;
+        if now.is_empty() {
+            break;
+        }
+        assert_eq!(now, holders);
+    }
+    text(&reading.rest().await);
+}
+
+#[tokio::test]
 async fn an_engine_that_dies_gives_its_jobs_away_without_waiting_for_a_lease() {
     let redis = Redis::start().await;
     let server = Server::join(&redis, MODEL, |_| {});

@@ -3,6 +3,8 @@
 
 mod failures;
 mod outages;
+mod played;
 mod service;
 mod support;
 mod versions;
+mod words;

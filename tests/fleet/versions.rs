@@ -3,11 +3,16 @@
 use futures_util::StreamExt;
 use parlour::{
     generation::Output,
-    wire::fleet::{Answer, Card, Job, JobId, NEWEST, OLDEST, Request, Says},
-    wire::worker::{Finish, Generate, Load, ModelInfo, Prompt, Sampling, Terms, Usage},
+    wire::{
+        fleet::{Answer, Job, JobId, NEWEST, OLDEST, Request, Says},
+        worker::{Generate, Prompt, Sampling, Terms},
+    },
 };
 
-use crate::support::{Items, Redis, Server, Worker, pieces, plain, text, until};
+use crate::{
+    played::Played,
+    support::{Items, Redis, Server, Worker, pieces, plain, text, until},
+};
 
 const MODEL: &str = "deterministic:5ms";
 
@@ -15,108 +20,11 @@ fn stream(version: u16) -> String {
     format!("t:jobs:{version}:{MODEL}")
 }
 
-/// A worker of the older program: it knows one version.
-struct Old<'a> {
-    redis: &'a Redis,
-    name: &'static str,
-    version: u16,
-}
-
-impl<'a> Old<'a> {
-    async fn join(redis: &'a Redis, name: &'static str, version: u16, slots: u32) -> Self {
-        let old = Self {
-            redis,
-            name,
-            version,
-        };
-        let make = [
-            "XGROUP",
-            "CREATE",
-            &stream(version),
-            "workers",
-            "0",
-            "MKSTREAM",
-        ];
-        let _: String = redis.ask(&make).await;
-        let card = Card {
-            name: name.into(),
-            version: "0.0.9".into(),
-            protocols: vec![version],
-            model: ModelInfo {
-                name: MODEL.into(),
-                context: 2048,
-                slots,
-                precision: "toy".into(),
-            },
-            jobs: 0,
-            load: Load::default(),
-        };
-        let card = serde_json::to_string(&card).expect("JSON");
-        let key = format!("t:worker:{name}");
-        let _: String = redis.ask(&["SET", &key, &card, "PX", "600000"]).await;
-        let far = "9999999999999";
-        let _: u64 = redis.ask(&["ZADD", "t:workers", far, name]).await;
-        old
-    }
-
-    async fn leave(&self) {
-        let _: u64 = self.redis.ask(&["ZREM", "t:workers", self.name]).await;
-    }
-
-    /// Takes one job.
-    async fn take(&self) -> (String, Job) {
-        until(|| async {
-            let read = ["XREADGROUP", "GROUP", "workers", self.name, "COUNT", "1"];
-            let stream = stream(self.version);
-            let read = [&read[..], &["STREAMS", &stream, ">"]].concat();
-            type Entries = Vec<(String, Vec<(String, (String, String, String, String))>)>;
-            let entries: Option<Entries> = self.redis.ask(&read).await;
-            let (_, entries) = entries?.into_iter().next()?;
-            let (entry, (name, job, deadline, _)) = entries.into_iter().next()?;
-            assert_eq!((name.as_str(), deadline.as_str()), ("job", "deadline"));
-            Some((entry, serde_json::from_str(&job).expect("a job")))
-        })
-        .await
-    }
-
-    async fn answer(&self, entry: &str, job: &Job, text: &str) {
-        let answers = format!("t:answers:{}", job.id.server);
-        let says = [
-            Says::Piece {
-                at: 0,
-                text: text.into(),
-                told: 0,
-                logprobs: vec![],
-            },
-            Says::Done {
-                at: text.len() as u64,
-                finish: Finish::Stop,
-                usage: Usage::default(),
-            },
-        ];
-        for says in says {
-            let answer = Answer {
-                job: job.id.number,
-                attempt: 1,
-                says,
-            };
-            let answer = serde_json::to_string(&answer).expect("JSON");
-            let _: String = self
-                .redis
-                .ask(&["XADD", &answers, "*", "answer", &answer])
-                .await;
-        }
-        let stream = stream(self.version);
-        let _: u64 = self.redis.ask(&["XACK", &stream, "workers", entry]).await;
-        let _: u64 = self.redis.ask(&["XDEL", &stream, entry]).await;
-    }
-}
-
 #[tokio::test]
 async fn a_worker_that_claims_only_the_older_protocol_gets_what_it_can_read_and_no_more() {
     let redis = Redis::start().await;
     let server = Server::join(&redis, MODEL, |_| {});
-    let old = Old::join(&redis, "old", OLDEST, 4).await;
+    let old = Played::join(&redis, MODEL, "old", OLDEST, 4).await;
     server.ready(true).await;
     // Alone, it is asked in its own version.
     let asked = server.backend.ask(plain(1));
@@ -136,18 +44,12 @@ async fn a_worker_that_claims_only_the_older_protocol_gets_what_it_can_read_and_
             .iter()
             .any(|item| matches!(item, Ok(Output::LogProbs(_))))
     );
-    // What both can read goes where both read it: the old one still gets its share.
-    let asked: Vec<_> = (0..3).map(|seed| server.backend.ask(plain(seed))).collect();
+    // What both can read goes where both read it, and whoever is first takes it.
+    for seed in 0..3 {
+        text(&server.say(plain(seed)).await);
+    }
     let length: u64 = redis.ask(&["XLEN", &stream(NEWEST)]).await;
     assert_eq!(length, 0);
-    for asked in asked {
-        // Whoever was first.
-        let items = tokio::select! {
-            items = asked.collect::<Items>() => items,
-            _ = std::future::pending::<()>() => unreachable!(),
-        };
-        text(&items);
-    }
     old.leave().await;
 }
 
@@ -155,8 +57,8 @@ async fn a_worker_that_claims_only_the_older_protocol_gets_what_it_can_read_and_
 async fn with_an_old_and_a_new_worker_each_request_goes_where_the_most_places_read_it() {
     let redis = Redis::start().await;
     let server = Server::join(&redis, MODEL, |_| {});
-    let old = Old::join(&redis, "old", OLDEST, 4).await;
-    let newer = Old::join(&redis, "newer", NEWEST, 2).await;
+    let old = Played::join(&redis, MODEL, "old", OLDEST, 4).await;
+    let newer = Played::join(&redis, MODEL, "newer", NEWEST, 2).await;
     until(|| async { (server.client.workers().len() == 2).then_some(()) }).await;
     let plainly = server.backend.ask(plain(1));
     let (entry, job) = old.take().await;

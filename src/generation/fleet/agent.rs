@@ -92,8 +92,8 @@ async fn work(options: AgentOptions) -> Result<(), FleetError> {
         model,
         "this worker joins the fleet"
     );
+    let mut taking = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&agent).take_jobs()));
     let chores = [
-        AbortOnDropHandle::new(tokio::spawn(Arc::clone(&agent).take_jobs())),
         AbortOnDropHandle::new(tokio::spawn(Arc::clone(&agent).keep_up())),
         AbortOnDropHandle::new(tokio::spawn(Arc::clone(&agent).obey())),
         AbortOnDropHandle::new(tokio::spawn(Arc::clone(&agent).ask_engine())),
@@ -106,8 +106,13 @@ async fn work(options: AgentOptions) -> Result<(), FleetError> {
     agent.tasks.close();
     let jobs = *agent.claims.count().borrow();
     tracing::info!(jobs, "this worker leaves the fleet");
+    let finish = async {
+        // What it is about to be given counts too; a task that panicked gives nothing.
+        let _ = (&mut taking).await;
+        agent.tasks.wait().await;
+    };
     tokio::select! {
-        done = tokio::time::timeout(options.drain, agent.tasks.wait()) => {
+        done = tokio::time::timeout(options.drain, finish) => {
             if done.is_err() {
                 tracing::info!("there is no time left; jobs are given back");
             }
@@ -115,8 +120,11 @@ async fn work(options: AgentOptions) -> Result<(), FleetError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    agent.claims.stop_all();
     let farewell = async {
+        if !taking.is_finished() {
+            let _ = (&mut taking).await;
+        }
+        agent.claims.stop_all();
         agent.tasks.wait().await;
         agent.leave().await
     };

@@ -159,10 +159,25 @@ impl Agent {
         for (stream, entries) in found.into_iter().flatten().flatten() {
             for (entry, fields) in entries.into_iter().flatten() {
                 any = true;
-                self.begin(&stream, entry, fields);
+                if self.leaving.is_cancelled() || self.places() == 0 {
+                    self.give_back(&stream, entry);
+                } else {
+                    self.begin(&stream, entry, fields);
+                }
             }
         }
         Ok(any)
+    }
+
+    /// A new job that came too late, or beside another one where there was one place.
+    fn give_back(self: &Arc<Self>, stream: &str, entry: String) {
+        let place = Place {
+            stream: stream.to_owned(),
+            entry,
+        };
+        let agent = Arc::clone(self);
+        self.tasks
+            .spawn(async move { agent.claims.release(&place, 1, false).await });
     }
 
     fn begin(self: &Arc<Self>, stream: &str, entry: String, fields: Fields) {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::wire::{
     fleet::{Answer, Card, Job, JobId},
-    worker::Refusal,
+    worker::{MAX_FRAME, Refusal},
 };
 
 /// Between two looks at who is there.
@@ -25,6 +25,9 @@ const CALL: Duration = Duration::from_millis(250);
 
 /// Between two looks whether Redis still holds what it was given.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Jobs that are looked for in one script; Redis does nothing else meanwhile.
+const SWEPT_AT_ONCE: usize = 256;
 
 /// Jobs that are added or taken back at the same time.
 const AT_ONCE: usize = 64;
@@ -68,24 +71,21 @@ fn is_due(last: Option<Instant>, every: Duration) -> bool {
 pub(super) async fn deliver(client: FleetClient) {
     let (mut looked, mut pause) = (Looked::default(), None);
     loop {
-        let wake = match round(&client, &mut looked).await {
+        match round(&client, &mut looked).await {
             Ok(more) => {
                 pause = None;
-                if more {
-                    continue;
+                if !more {
+                    // A time that is up is as good as a call.
+                    let _ = tokio::time::timeout(CALL, client.0.wake.notified()).await;
                 }
-                tokio::time::timeout(CALL, client.0.wake.notified()).await
             }
             Err(_) => {
                 client.see(None);
                 let next = longer(pause);
                 tokio::time::sleep(next).await;
                 pause = Some(next);
-                continue;
             }
-        };
-        // A time that is up is as good as a call.
-        drop(wake);
+        }
     }
 }
 
@@ -147,6 +147,11 @@ async fn submit(client: &FleetClient, out: Outgoing) -> RedisResult<()> {
             return Ok(());
         }
     };
+    if job.len() > MAX_FRAME {
+        let message = format!("{} bytes; at most {MAX_FRAME}", job.len());
+        client.refuse(out.number, Refusal::Malformed { message });
+        return Ok(());
+    }
     let left = out.left.as_millis().max(1).to_string();
     let submitted: RedisResult<(Option<String>, u32)> = shared
         .line
@@ -246,21 +251,18 @@ async fn sweep(client: &FleetClient) -> RedisResult<()> {
     let life = ANSWERS_LIVE.as_millis().to_string();
     for (version, entries) in client.queued() {
         let version_name = version.to_string();
-        let mut arguments = vec![life.as_str(), version_name.as_str()];
-        arguments.extend(entries.iter().map(String::as_str));
-        let lost: u64 = shared
-            .line
-            .run(
-                Script::Sweep,
-                &[
-                    &shared.keys.jobs(version, &shared.model),
-                    &shared.keys.answers(&shared.server),
-                ],
-                &arguments,
-            )
-            .await?;
-        if lost > 0 {
-            tracing::debug!(lost, version, "jobs are gone from Redis");
+        for entries in entries.chunks(SWEPT_AT_ONCE) {
+            let mut arguments = vec![life.as_str(), version_name.as_str()];
+            arguments.extend(entries.iter().map(String::as_str));
+            let keys = [
+                shared.keys.jobs(version, &shared.model),
+                shared.keys.answers(&shared.server),
+            ];
+            let keys = keys.each_ref().map(String::as_str);
+            let lost: u64 = shared.line.run(Script::Sweep, &keys, &arguments).await?;
+            if lost > 0 {
+                tracing::debug!(lost, version, "jobs are gone from Redis");
+            }
         }
     }
     Ok(())
