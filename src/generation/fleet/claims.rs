@@ -38,14 +38,6 @@ pub(super) struct Claim {
     once: String,
 }
 
-/// What became of a job that was delivered.
-#[derive(Debug)]
-pub(super) enum Opened {
-    Begin(Claim, Duration),
-    /// It is not this worker's any more, or there was nothing to do but to say so.
-    Over,
-}
-
 #[derive(Debug)]
 struct Running {
     /// Unknown until the job is opened.
@@ -128,14 +120,15 @@ impl Claims {
         }
     }
 
-    /// Reads a delivered job and says at once what can be said at once.
-    pub(super) async fn open(&self, place: Place, fields: &Fields) -> Opened {
+    /// Reads a delivered job; gives it with the time that it has if it is to be begun. What can
+    /// be said of another one is said at once.
+    pub(super) async fn open(&self, place: Place, fields: &Fields) -> Option<(Claim, Duration)> {
         let begun: Vec<u64> = self
             .line
             .insist(Script::Begin, &[&place.stream], &[&place.entry, &self.me])
             .await;
         let &[attempt, now] = begun.as_slice() else {
-            return Opened::Over;
+            return None;
         };
         let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
         if let Some(running) = self.lock().get_mut(&place) {
@@ -156,7 +149,7 @@ impl Claims {
                     &[&place.entry, &self.keys.control_prefix(), ""],
                 )
                 .await;
-            return Opened::Over;
+            return None;
         };
         let claim = Claim {
             answers: self.keys.answers(&job.id.server),
@@ -166,7 +159,7 @@ impl Claims {
             job,
         };
         match rules::verdict(attempt, claim.job.attempts, deadline, now) {
-            Verdict::Begin(left) => return Opened::Begin(claim, left),
+            Verdict::Begin(left) => return Some((claim, left)),
             Verdict::Late => {
                 self.end(&claim, Says::Late).await;
             }
@@ -176,7 +169,7 @@ impl Claims {
                 self.end(&claim, Says::GivenUp { attempts }).await;
             }
         }
-        Opened::Over
+        None
     }
 
     /// Says something of a job; false if it is another's by now, or nobody's.

@@ -11,7 +11,7 @@ use redis::{RedisResult, aio::MultiplexedConnection};
 
 use super::{
     agent::{Agent, PING},
-    claims::{Opened, Place},
+    claims::Place,
     line::{longer, within},
     post::{Fields, Streams},
     rules,
@@ -192,7 +192,7 @@ impl Agent {
         };
         let agent = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Opened::Begin(claim, left) = agent.claims.open(place.clone(), &fields).await {
+            if let Some((claim, left)) = agent.claims.open(place.clone(), &fields).await {
                 agent.run(claim, left, stop).await;
             }
             agent.claims.put_down(&place);
