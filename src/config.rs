@@ -1,9 +1,9 @@
 //! Every setting, read once at the start from flags, the environment and `.env`, and
 //! checked before anything runs. Nothing else in the program reads the environment.
 
-use std::{fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{env, fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, Command, ValueEnum, builder::Resettable};
 use tracing_subscriber::EnvFilter;
 
 use crate::models::import::Precision;
@@ -50,6 +50,25 @@ pub fn read_dotenv() -> Result<(), ConfigError> {
         Err(error) if error.not_found() => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The command line, in which a variable that is set to nothing is not set: a line
+/// `PARLOUR_PRECISION=` of `.env`, or what a compose file makes of a variable that is
+/// missing, leaves the default. Call it after [`read_dotenv`].
+pub fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |arg: &Arg| {
+        let value = arg.get_env().and_then(env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|arg| {
+            if is_empty(&arg) {
+                arg.env(Resettable::Reset)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// What is logged and how. Logs go to stderr; stdout is for answers.

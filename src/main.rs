@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use parlour::{
     bench::{self, BenchCommand},
     config::{self, LogSettings, MemberSettings, ModelSettings, RedisSettings, ServeSettings},
@@ -91,7 +91,8 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     config::read_dotenv()?;
-    let cli = Cli::parse();
+    let command = config::without_empty_variables(Cli::command());
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     cli.log.start()?;
     match cli.command {
         Command::Serve(settings) => {

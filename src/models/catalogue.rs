@@ -34,7 +34,7 @@ pub struct ModelEntry {
     #[serde(default)]
     pub format: Format,
     pub licence: String,
-    /// As GGUF metadata names it. Chat models only.
+    /// As GGUF metadata or an export's `model_type` names it. Chat models only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
     /// Languages that it speaks well enough for a conversation, ISO 639-1.
@@ -151,6 +151,19 @@ pub enum Place {
     Local { file: String },
     /// The user brought the folder of an export: so it is with all of its files.
     Export { files: Vec<ExportFile> },
+    /// An export in a repository on the hub.
+    HubExport {
+        repository: String,
+        revision: String,
+        /// Of the repository, which has the files; the repository itself where it is missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        folder: Option<String>,
+        /// One graph that writes, and everything that it needs.
+        files: Vec<HubFile>,
+    },
+    /// Nobody is known to give an export of these weights, named by their repository on the
+    /// hub: the user makes one and imports it by the entry's name.
+    ToImport { weights: String },
 }
 
 /// One file of an export.
@@ -163,6 +176,20 @@ pub struct ExportFile {
     pub sha256: String,
 }
 
+/// One file of an export on the hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubFile {
+    /// Inside the folder of the source, and inside the model's folder.
+    pub path: String,
+    /// Lower-case hexadecimal; the hub's own statement counts where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
 impl Source {
     /// Name of the file on this machine.
     pub fn file_name(&self) -> &str {
@@ -171,7 +198,9 @@ impl Source {
             | Place::Npm { file, .. }
             | Place::Hub { file, .. }
             | Place::Local { file } => file,
-            Place::Export { .. } => hub_export::CONFIG,
+            Place::Export { .. } | Place::HubExport { .. } | Place::ToImport { .. } => {
+                hub_export::CONFIG
+            }
         };
         file.rsplit('/').next().unwrap_or(file)
     }
@@ -190,7 +219,8 @@ impl Catalogue {
         toml::from_str(BUILTIN).expect("a test reads the built-in catalogue")
     }
 
-    /// [`Self::builtin`] and what the user imported.
+    /// [`Self::builtin`] and what the user imported, which stands for an entry that waited
+    /// for it.
     ///
     /// # Errors
     /// When the folder of weights cannot be read, or an entry in it is malformed.
@@ -212,7 +242,13 @@ impl Catalogue {
             }
         }
         imported.sort_by(|a, b| a.name.cmp(&b.name));
-        catalogue.models.extend(imported);
+        for entry in imported {
+            let waits = |known: &&mut ModelEntry| known.name == entry.name && known.is_to_import();
+            match catalogue.models.iter_mut().find(waits) {
+                Some(known) => *known = entry,
+                None => catalogue.models.push(entry),
+            }
+        }
         Ok(catalogue)
     }
 
@@ -286,6 +322,47 @@ impl ModelEntry {
         fs::write(&path, text).map_err(|error| ModelError::io(&path, error))
     }
 
+    /// Whether nobody gives it, so that the user has to bring an export.
+    pub fn is_to_import(&self) -> bool {
+        self.made_from().is_some()
+    }
+
+    /// The repository of the weights that the user makes the export from, where nobody else
+    /// gives one.
+    pub(crate) fn made_from(&self) -> Option<&str> {
+        self.sources.iter().find_map(|source| match &source.place {
+            Place::ToImport { weights } => Some(weights.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The graph that writes, where the entry says which one it is.
+    pub fn graph(&self) -> Option<&str> {
+        let files = self.sources.iter().find_map(|source| match &source.place {
+            Place::HubExport { files, .. } => Some(files),
+            _ => None,
+        })?;
+        let writes = |path: &&str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            let helps = ["encoder_model", "decoder_with_past_model"];
+            name.ends_with(".onnx") && !helps.iter().any(|start| name.starts_with(start))
+        };
+        files.iter().map(|file| file.path.as_str()).find(writes)
+    }
+
+    /// This entry, which waited for an export, with the one that the user brought.
+    pub(crate) fn brought(&self, files: Vec<ExportFile>, size: u64) -> Self {
+        let mut entry = self.clone();
+        entry.sources = vec![Source {
+            os: None,
+            arch: None,
+            sha256: None,
+            size: Some(size),
+            place: Place::Export { files },
+        }];
+        entry
+    }
+
     /// An entry for the folder of an export that the user brought. A model that `knows_chats`
     /// not is prompted with a line per turn, so its replies end where a line does.
     pub(crate) fn export(
@@ -348,77 +425,4 @@ fn read_entry(path: &Path) -> Result<ModelEntry, ModelError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_catalogue_has_the_default_model_and_a_runtime() {
-        let catalogue = Catalogue::builtin();
-        let model = catalogue.chat_model("smollm2-135m").unwrap();
-        assert_eq!(model.sampling(Use::Judge).temperature, 0.7);
-        assert!(model.sources.iter().all(|source| source.sha256.is_some()));
-        assert_eq!(catalogue.runtime().unwrap().kind, Kind::Runtime);
-        assert!(catalogue.chat_model("onnxruntime").is_err());
-    }
-
-    #[test]
-    fn what_is_packaged_is_pinned_by_checksum_and_size() {
-        for entry in Catalogue::builtin().models() {
-            for source in &entry.sources {
-                if !matches!(source.place, Place::Hub { .. }) {
-                    let sha256 = source.sha256.as_deref().unwrap_or_default();
-                    assert_eq!(sha256.len(), 64, "{}", entry.name);
-                    assert!(source.size.is_some(), "{}", entry.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_licence_that_asks_to_be_accepted_is_never_that_of_the_default_model() {
-        let catalogue = Catalogue::builtin();
-        assert!(
-            catalogue
-                .chat_model("smollm2-135m")
-                .unwrap()
-                .terms
-                .is_none()
-        );
-        for entry in catalogue.models() {
-            let asks = ["Gemma", "Llama"]
-                .iter()
-                .any(|it| entry.licence.starts_with(it));
-            assert_eq!(asks, entry.terms.is_some(), "{}", entry.name);
-        }
-    }
-
-    #[test]
-    fn chat_models_say_what_they_need_and_are_sampled_like_their_kind() {
-        let catalogue = Catalogue::builtin();
-        let chats = catalogue
-            .models()
-            .iter()
-            .filter(|entry| entry.kind == Kind::Chat);
-        for entry in chats {
-            let name = &entry.name;
-            assert!(
-                entry.memory_gb.is_some() && entry.context.is_some(),
-                "{name}"
-            );
-            assert!(!entry.languages.is_empty(), "{name}");
-            for purpose in [Use::Witness, Use::Judge, Use::Chat, Use::Spirit] {
-                assert!(entry.sampling.contains_key(&purpose), "{name}: {purpose:?}");
-            }
-        }
-        for memory in [1, 4, 8, 16, 24] {
-            let fits = |entry: &&ModelEntry| entry.memory_gb == Some(memory);
-            assert!(catalogue.models().iter().any(|entry| fits(&entry)));
-        }
-    }
-
-    #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
-        let error = Catalogue::builtin().chat_model("nobody").unwrap_err();
-        assert!(error.to_string().contains("smollm2-135m"), "{error}");
-    }
-}
+mod tests;

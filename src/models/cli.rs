@@ -112,7 +112,10 @@ fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let entry = catalogue.entry(name)?;
     if entry.format == Format::Onnx {
-        let folder = download::export(entry, settings, false)?;
+        let folder = download::ensure_export(entry, settings)?;
+        // What cannot be run is told now, not when somebody wants to talk.
+        let export = HubExport::open(&folder, entry.graph())?;
+        HubTokenizer::of(&export, entry.chat_template.as_deref())?;
         let runtime = download::ensure(catalogue.runtime()?, settings)?;
         println!("{name}: {}", folder.display());
         println!("onnxruntime: {}", runtime.path.display());
@@ -140,7 +143,8 @@ fn graph(
     import::import(&installed.path, &installed.sha256, &folder, precision)
 }
 
-/// The name to import a file by, which no built-in model has.
+/// The name to import a file by, which no built-in model has but one that waits for the
+/// folder of an export.
 fn free_name(file: &Path, name: Option<&str>) -> Result<String, ModelError> {
     let stem = if file.is_dir() {
         file.file_name()
@@ -151,8 +155,9 @@ fn free_name(file: &Path, name: Option<&str>) -> Result<String, ModelError> {
     let name = name.map_or_else(|| stem.to_lowercase(), str::to_owned);
     download::check_name(&name)?;
     let builtin = Catalogue::builtin();
+    let taken = |entry: &ModelEntry| entry.name == name && !(file.is_dir() && entry.is_to_import());
     // What is called so stands for the folder of adapters.
-    if name == ADAPTERS || builtin.models().iter().any(|entry| entry.name == name) {
+    if name == ADAPTERS || builtin.models().iter().any(taken) {
         return Err(ModelError::Taken(name));
     }
     Ok(name)
@@ -293,8 +298,10 @@ fn check_export(
     settings: &ModelSettings,
     workshop: &dyn Workshop,
 ) -> Result<String, ModelError> {
-    let folder = download::export(entry, settings, true)?;
-    let export = HubExport::open(&folder, None)?;
+    let Some(folder) = download::installed_export(entry, settings, true)? else {
+        return Ok("not installed".into());
+    };
+    let export = HubExport::open(&folder, entry.graph())?;
     HubTokenizer::of(&export, entry.chat_template.as_deref())?;
     let Some(library) = library else {
         return Ok("checksums right; not loaded, because the runtime is missing".into());

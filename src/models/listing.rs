@@ -2,7 +2,7 @@
 
 use super::{
     ModelError,
-    catalogue::{Catalogue, Kind, ModelEntry},
+    catalogue::{Catalogue, Format, Kind, ModelEntry},
     download,
 };
 use crate::config::ModelSettings;
@@ -47,6 +47,7 @@ pub(super) fn print(settings: &ModelSettings) -> Result<(), ModelError> {
     println!("MEMORY: of the smallest machine that serves a room with it.");
     println!("LICENCE: one with * must be accepted by name before a download (--accept-licence).");
     println!("COMPARED: what was compared with another program; - where nobody did.");
+    println!("INSTALLED: `import it` where nobody gives the model (docs/models.md says how).");
     Ok(())
 }
 
@@ -62,8 +63,13 @@ fn in_order(catalogue: &Catalogue) -> Vec<&ModelEntry> {
 
 fn row(entry: &ModelEntry, settings: &ModelSettings) -> [String; 6] {
     let none = || "-".to_owned();
-    let here = match download::installed(entry, settings) {
-        Ok(Some(installed)) => installed.path.display().to_string(),
+    let installed = match entry.format {
+        Format::Gguf => download::installed(entry, settings).map(|here| here.map(|it| it.path)),
+        Format::Onnx => download::installed_export(entry, settings, false),
+    };
+    let here = match installed {
+        Ok(Some(path)) => path.display().to_string(),
+        Ok(None) if entry.is_to_import() => "import it".into(),
         Ok(None) if entry.sources.iter().any(|source| source.fits_here()) => "no".into(),
         Ok(None) => "not made for this machine".into(),
         Err(error) => format!("damaged: {error}"),
@@ -90,7 +96,42 @@ fn row(entry: &ModelEntry, settings: &ModelSettings) -> [String; 6] {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        models: ModelSettings,
+    }
+
+    fn settings(folder: &Path) -> ModelSettings {
+        Arguments::parse_from(["test", "--models", folder.to_str().unwrap()]).models
+    }
+
+    #[test]
+    fn every_model_has_a_row_that_says_what_was_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        for entry in Catalogue::builtin().models() {
+            let [name, _, licence, _, compared, here] = row(entry, &settings);
+            assert_eq!(name, entry.name);
+            assert_eq!(licence.ends_with('*'), entry.terms.is_some(), "{name}");
+            assert_eq!(compared == "-", entry.verified.is_none(), "{name}");
+            let wanted = if entry.is_to_import() {
+                "import it"
+            } else {
+                "no"
+            };
+            assert!(
+                here == wanted || entry.kind == Kind::Runtime,
+                "{name}: {here}"
+            );
+        }
+    }
 
     #[test]
     fn small_models_come_before_large_ones() {

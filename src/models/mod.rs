@@ -80,6 +80,18 @@ pub enum ModelError {
         problems: String,
         by_hand: Box<ByHand>,
     },
+    #[error(
+        "{name} is not here, and nobody is known to give an export of it. Make one: \
+         `pip install \"optimum[onnxruntime]\"`, then `optimum-cli export onnx --model {weights} \
+         --task text-generation-with-past {name}`, then `parlour model import {name} --name {name}`"
+    )]
+    ToImport { name: String, weights: String },
+    #[error("{name} is a model of the family {wanted}, and this folder holds one of {found}")]
+    OtherFamily {
+        name: String,
+        wanted: String,
+        found: String,
+    },
     /// One source of several failed.
     #[error("{0}")]
     Source(String),

@@ -92,8 +92,8 @@ pub struct FetchedExport {
     pub chat_template: Option<String>,
 }
 
-/// The export of this name, with the runtime, which is downloaded if need be. None where
-/// the name is that of something else.
+/// The export of this name and the runtime, which are downloaded if need be. None where the
+/// name is that of something else.
 ///
 /// # Errors
 /// When a part is missing or not what it should be.
@@ -106,10 +106,10 @@ pub fn fetch_export(
     if entry.format != Format::Onnx {
         return Ok(None);
     }
-    let folder = download::export(entry, settings, false)?;
+    let folder = download::ensure_export(entry, settings)?;
     Ok(Some(FetchedExport {
         runtime: runtime(&catalogue, settings)?,
-        export: HubExport::open(&folder, None)?,
+        export: HubExport::open(&folder, entry.graph())?,
         context: entry.context,
         chat_template: entry.chat_template.clone(),
     }))

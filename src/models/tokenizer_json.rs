@@ -16,6 +16,10 @@ use crate::wire::worker::{Message, Role};
 const MAX_TOKENS: u32 = 1 << 21;
 /// How often text that spells special tokens is cut before they are left out of it.
 const MAX_CUTS: usize = 4;
+/// How much longer the steps before the vocabulary may make a text, all together. Those of
+/// real models make it some ten times as long at worst, a file that repeats a step any
+/// number of times.
+const MAX_GROWTH: f64 = 4096.0;
 /// SentencePiece's stand-in for a space.
 const SPACE: char = '\u{2581}';
 
@@ -49,6 +53,29 @@ pub(crate) struct HubTokenizer {
     suffix: Vec<u32>,
     /// Whether any special token ends a reply: encoder-decoders write theirs in between.
     control_ends: bool,
+}
+
+/// How many times as long a normaliser or pre-tokenizer can make a text, at most.
+fn growth(step: &Value) -> f64 {
+    let length = |value: &Value| value.as_str().map_or(1.0, |text| text.len().max(1) as f64);
+    match step["type"].as_str() {
+        Some("Sequence") => ["normalizers", "pretokenizers"]
+            .iter()
+            .filter_map(|list| step[list].as_array())
+            .flatten()
+            .map(growth)
+            .product(),
+        Some("Replace") => length(&step["content"]),
+        Some("Prepend") => length(&step["prepend"]),
+        Some("Metaspace") => length(&step["replacement"]).max(3.0),
+        // A byte above 127 becomes a letter of two.
+        Some("ByteLevel") => 2.0,
+        // Unicode's longest: one sign of three bytes becomes eighteen letters; the blob of
+        // `Precompiled` is made from the same tables.
+        Some("NFKC" | "NFKD" | "Precompiled" | "BertNormalizer" | "Nmt") => 18.0,
+        Some("NFC" | "NFD" | "Lowercase") => 3.0,
+        _ => 1.0,
+    }
 }
 
 impl HubTokenizer {
@@ -87,6 +114,10 @@ impl HubTokenizer {
         };
         if json["model"]["type"] == "Unigram" && !json["model"]["unk_id"].is_u64() {
             return Err(refuse("no token for what it does not know".into()).into());
+        }
+        let growth = growth(&json["normalizer"]) * growth(&json["pre_tokenizer"]);
+        if growth > MAX_GROWTH {
+            return Err(refuse(format!("steps that make a text {growth} times as long")).into());
         }
         let spelling = Spelling::of(&json["decoder"])?;
         let mut tokenizer = Tokenizer::from_bytes(tokenizer)

@@ -1,5 +1,6 @@
 //! The worker's process, from outside.
 
+mod adapters;
 mod batching;
 mod control;
 mod hub;

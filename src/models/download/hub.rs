@@ -1,5 +1,8 @@
 //! Files of a hub, over HTTP: `{hub}/{repository}/resolve/{revision}/{file}`.
 //!
+//! The hub states the SHA-256 of large files, and of small ones the name that git has for
+//! their content.
+//!
 //! An interrupted download leaves `<file>.part`, and the next attempt asks for the rest
 //! by a `Range` (RFC 9110, section 14).
 
@@ -13,14 +16,14 @@ use std::{
 use futures_util::StreamExt;
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{CONTENT_RANGE, LOCATION, RANGE},
+    header::{CONTENT_RANGE, ETAG, LOCATION, RANGE},
     redirect,
 };
 use tokio::{fs::File, io::AsyncWriteExt};
 
 use super::{
     progress::Progress,
-    verify::{compare, sha256_of},
+    verify::{compare, git_blob_of, sha256_of},
 };
 use crate::models::ModelError;
 
@@ -32,9 +35,33 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// Longest silence within a download.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 const REDIRECTS: u32 = 8;
-/// The hub's own statement of a large file's SHA-256, on the answer before the redirect
-/// to where the bytes lie.
+/// The hub's own statement of a file's checksum, on the answer before the redirect to where
+/// the bytes lie. Where the hub sends the bytes itself, its `ETag` says the same.
 const LINKED_ETAG: &str = "x-linked-etag";
+/// Bytes that a download leaves free on the disk.
+const SPARE: u64 = 64 << 20;
+
+/// What the hub states of a file's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Checksum {
+    Sha256(String),
+    /// See [`git_blob_of`].
+    GitBlob(String),
+}
+
+impl Checksum {
+    /// Of an entity tag, by its length.
+    fn of(tag: &str) -> Option<Self> {
+        let value = tag.trim_start_matches("W/").trim_matches('"');
+        let value = value.to_ascii_lowercase();
+        let is_digest = value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match value.len() {
+            64 if is_digest => Some(Self::Sha256(value)),
+            40 if is_digest => Some(Self::GitBlob(value)),
+            _ => None,
+        }
+    }
+}
 
 /// Downloads a file to its `.part`. Gives where it lies for now, and its SHA-256.
 pub(super) fn fetch(
@@ -44,12 +71,10 @@ pub(super) fn fetch(
     size: Option<u64>,
 ) -> Result<(PathBuf, String), ModelError> {
     let url = Url::parse(url).map_err(|error| ModelError::Source(format!("{url}: {error}")))?;
-    let mut part = target.as_os_str().to_owned();
-    part.push(".part");
     let mut download = Download {
         url,
-        part: part.into(),
-        expected: sha256.map(str::to_owned),
+        part: part_of(target),
+        expected: sha256.map(|sha256| Checksum::Sha256(sha256.to_owned())),
         total: size,
         progress: Progress::new(
             &target.file_name().unwrap_or_default().to_string_lossy(),
@@ -77,7 +102,18 @@ pub(super) fn fetch(
             "neither the catalogue nor the hub states a checksum".into(),
         ));
     };
-    if let Err(error) = compare(&download.part, Some(expected), &found) {
+    let compared = match expected {
+        Checksum::Sha256(expected) => compare(&download.part, Some(expected), &found),
+        Checksum::GitBlob(expected) => git_blob_of(&download.part).and_then(|found| {
+            if found == *expected {
+                return Ok(());
+            }
+            Err(ModelError::Source(format!(
+                "its content is {found} to git instead of {expected}"
+            )))
+        }),
+    };
+    if let Err(error) = compared {
         // These bytes are wrong: resuming after them would never come right.
         remove(&download.part);
         return Err(error);
@@ -88,7 +124,7 @@ pub(super) fn fetch(
 struct Download {
     url: Url,
     part: PathBuf,
-    expected: Option<String>,
+    expected: Option<Checksum>,
     total: Option<u64>,
     progress: Progress,
 }
@@ -156,6 +192,18 @@ impl Download {
         fs::metadata(&self.part).map_or(0, |metadata| metadata.len())
     }
 
+    /// The checksum that an answer states. An `ETag` counts from the hub alone: elsewhere it
+    /// may be anything.
+    fn stated(&self, response: &Response) -> Option<Checksum> {
+        let tag = |name: &str| response.headers().get(name)?.to_str().ok();
+        tag(LINKED_ETAG).and_then(Checksum::of).or_else(|| {
+            let from_hub = response.url().origin() == self.url.origin();
+            let succeeded = response.status().is_success();
+            let stated = Checksum::of(tag(ETAG.as_str())?)?;
+            (from_hub && succeeded && matches!(stated, Checksum::GitBlob(_))).then_some(stated)
+        })
+    }
+
     async fn attempt(&mut self, client: &Client) -> Result<(), Setback> {
         let have = self.have();
         if have > 0 && self.total == Some(have) && self.expected.is_some() {
@@ -181,6 +229,9 @@ impl Download {
         if let Some(length) = response.content_length() {
             self.total = Some(start + length);
             self.progress.set_total(start + length);
+        }
+        if let Some(total) = self.total {
+            room(&self.part, total - start.min(total)).map_err(Setback::Lasting)?;
         }
         let mut file = File::options()
             .create(true)
@@ -224,7 +275,7 @@ impl Download {
             }
             let response = request.send().await?;
             if self.expected.is_none() {
-                self.expected = linked_sha256(&response);
+                self.expected = self.stated(&response);
             }
             if !response.status().is_redirection() {
                 return Ok(response);
@@ -244,11 +295,23 @@ impl Download {
     }
 }
 
-fn linked_sha256(response: &Response) -> Option<String> {
-    let value = response.headers().get(LINKED_ETAG)?.to_str().ok()?;
-    let sha256 = value.trim_start_matches("W/").trim_matches('"');
-    let valid = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-    valid.then(|| sha256.to_ascii_lowercase())
+/// Refuses when the disk has not the room for this many more bytes at a path.
+fn room(path: &Path, more: u64) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(path);
+    let Ok(disk) = rustix::fs::statvfs(folder) else {
+        // Writing will tell.
+        return Ok(());
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if more.saturating_add(SPARE) <= free {
+        return Ok(());
+    }
+    let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+    Err(format!(
+        "{} MB are still to come, and the disk has {} MB free",
+        megabytes(more),
+        megabytes(free)
+    ))
 }
 
 /// The first byte's index in `Content-Range: bytes FIRST-LAST/TOTAL`.
@@ -260,6 +323,31 @@ fn range_start(response: &Response) -> Option<u64> {
         .next()?
         .parse()
         .ok()
+}
+
+/// Refuses when the disk has not the room for all of these files. What is already here of
+/// one counts as well.
+pub(super) fn room_for_all<'a>(
+    files: impl Iterator<Item = (PathBuf, Option<u64>)> + 'a,
+) -> Result<(), ModelError> {
+    let mut folder = None;
+    let mut more = 0_u64;
+    for (path, size) in files {
+        let part = part_of(&path);
+        let have = [&path, &part]
+            .into_iter()
+            .find_map(|path| fs::metadata(path).ok())
+            .map_or(0, |metadata| metadata.len());
+        more = more.saturating_add(size.unwrap_or(0).saturating_sub(have));
+        folder.get_or_insert(part);
+    }
+    folder.map_or(Ok(()), |part| room(&part, more).map_err(ModelError::Source))
+}
+
+fn part_of(target: &Path) -> PathBuf {
+    let mut part = target.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
 }
 
 fn remove(path: &Path) {

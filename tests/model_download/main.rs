@@ -1,5 +1,7 @@
 //! Downloads from a stand-in hub: cut, resumed, wrong, redirected, refused.
 
+mod exports;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
@@ -59,7 +61,7 @@ impl Hub {
                 seen.lock().unwrap().push(request);
                 let act = acts.next().unwrap_or(Act::Status("410 Gone"));
                 // A client that hangs up is the client's affair.
-                let _ = answer(&mut stream, &content, start, act);
+                let _ = answer(&mut stream, &content, start, act, "");
             }
         });
         Self { address, requests }
@@ -83,11 +85,13 @@ fn read_request(stream: &TcpStream) -> Request {
     Request { path, start }
 }
 
+/// `headers` go with the bytes; each ends with a line break.
 fn answer(
     stream: &mut TcpStream,
     content: &[u8],
     start: Option<usize>,
     act: Act,
+    headers: &str,
 ) -> std::io::Result<()> {
     let mut send = |start: Option<usize>, body: &[u8]| {
         let length = content.len() - start.unwrap_or(0);
@@ -102,7 +106,7 @@ fn answer(
         }
         write!(
             stream,
-            "Content-Length: {length}\r\nConnection: close\r\n\r\n"
+            "{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
         )?;
         stream.write_all(body)
     };
