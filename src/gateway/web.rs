@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    crew::Crew,
     health::{self, Vitals},
     pages,
     reaper::{self, Reaper},
@@ -25,12 +26,9 @@ use super::{
     socket::{self, Porch},
 };
 use crate::{
-    config::{BackEnd, ConfigError, ServeSettings},
+    config::{BackEnd, ConfigError, ServeSettings, Workers},
     generation::{
-        Backend, GenerationError,
-        client::WorkerClient,
-        launcher::{LaunchError, LaunchOptions, Launcher, LauncherHandle},
-        remote::OpenAi,
+        Backend, GenerationError, fleet::FleetError, launcher::LaunchError, remote::OpenAi,
     },
     models::{
         self, ModelError,
@@ -78,6 +76,8 @@ pub enum ServeError {
     #[error(transparent)]
     Worker(#[from] LaunchError),
     #[error(transparent)]
+    Fleet(#[from] FleetError),
+    #[error(transparent)]
     BackEnd(#[from] GenerationError),
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -88,16 +88,15 @@ pub enum ServeError {
     Server(#[from] std::io::Error),
 }
 
-type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
-
 /// Downloads and imports what the local worker needs, with progress for people to watch;
-/// nothing when it is all here, when no seat is local, and when somebody else runs the worker.
+/// nothing when it is all here, when no seat is local, and when somebody else runs the workers.
 ///
 /// # Errors
 /// When the settings cannot be used, or something cannot be had.
 pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     if settings.needs_worker()?
+        && settings.workers == Workers::Local
         && settings.worker_socket.is_none()
         && !is_toy(settings)
         && models::fetch_export(&settings.model, &settings.models)?.is_none()
@@ -117,17 +116,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     let home = Home::take(&settings.data)?;
     let store = open_store(&settings, &home).await?;
-    let worker = start_worker(&settings)?;
+    let crew = Crew::start(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
         store: store.clone(),
-        witness: mind(
-            settings.witness()?,
-            Use::Witness,
-            &settings,
-            worker.as_ref(),
-        )?,
-        judge: mind(settings.judge()?, Use::Judge, &settings, worker.as_ref())?,
+        witness: mind(settings.witness()?, Use::Witness, &settings, &crew)?,
+        judge: mind(settings.judge()?, Use::Judge, &settings, &crew)?,
         typing: settings.typing,
         round_cap: settings.rounds,
         idle_limit: settings.idle_limit(),
@@ -153,7 +147,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     });
     let vitals = web::Data::new(Vitals {
         house: Arc::new(house.clone()),
-        worker: worker.clone(),
+        crew: crew.clone(),
         permits: Arc::clone(&permits),
         socket_cap,
     });
@@ -222,9 +216,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     if let Ok(result) = running.await {
         result?;
     }
-    if let Some(launcher) = worker.and_then(|(_, launcher)| Arc::into_inner(launcher)) {
-        launcher.stop().await;
-    }
+    crew.stop().await;
     Ok(())
 }
 
@@ -243,38 +235,23 @@ fn announce(address: std::net::SocketAddr) {
 
 /// The home that the settings name.
 async fn open_store(settings: &ServeSettings, home: &Home) -> Result<AnyStore, ServeError> {
-    let Some(url) = settings.redis_url() else {
+    let Some(url) = &settings.redis.redis_url else {
         return Ok(SqliteStore::open(&home.database())?.into());
     };
     let options = redis::Options {
-        prefix: settings.redis_prefix.clone(),
+        prefix: settings.redis.redis_prefix.clone(),
         ..redis::Options::new(url.clone())
     };
     Ok(RedisStore::open(options).await?.into())
-}
-
-fn start_worker(settings: &ServeSettings) -> Result<Worker, ServeError> {
-    if !settings.needs_worker()? {
-        return Ok(None);
-    }
-    let (client, launcher) = Launcher::start(LaunchOptions {
-        existing: settings.worker_socket.clone(),
-        ..LaunchOptions::new(
-            settings.model.clone(),
-            settings.models.clone(),
-            settings.worker.clone(),
-        )
-    })?;
-    Ok(Some((client, Arc::new(launcher))))
 }
 
 fn mind(
     choice: BackEnd,
     purpose: Use,
     settings: &ServeSettings,
-    worker: Option<&(WorkerClient, Arc<LauncherHandle>)>,
+    crew: &Crew,
 ) -> Result<Mind, ServeError> {
-    match (choice, worker) {
+    match (choice, crew.backend()) {
         (BackEnd::OpenAi { url, model, key }, _) => Ok(Mind {
             backend: Backend::Remote(OpenAi::new(url, model, key)?),
             sampling: Sampling {
@@ -284,8 +261,8 @@ fn mind(
                 ..Sampling::default()
             },
         }),
-        (BackEnd::Local, Some((client, _))) => Ok(Mind {
-            backend: Backend::Local(client.clone(), settings.model.clone()),
+        (BackEnd::Local, Some(backend)) => Ok(Mind {
+            backend,
             sampling: if is_toy(settings) {
                 Sampling::default()
             } else {

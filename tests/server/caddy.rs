@@ -74,7 +74,9 @@ async fn sockets(house: &House) -> usize {
     let line = metrics
         .lines()
         .find_map(|line| line.strip_prefix("parlour_sockets "));
-    line.expect("sockets are counted").parse().expect("a number")
+    line.expect("sockets are counted")
+        .parse()
+        .expect("a number")
 }
 
 #[tokio::test]
@@ -89,7 +91,9 @@ async fn pages_come_through_guarded_and_numbers_do_not() {
     }
     assert_eq!(headers["x-content-type-options"], "nosniff");
     assert!(!headers.contains_key("server"));
-    let numbers = reqwest::get(caddy.url("/metrics")).await.expect("an answer");
+    let numbers = reqwest::get(caddy.url("/metrics"))
+        .await
+        .expect("an answer");
     assert_eq!(numbers.status(), 404);
 }
 
