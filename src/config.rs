@@ -247,13 +247,85 @@ pub fn default_threads() -> u32 {
     u32::try_from(cores.min(16)).unwrap_or(16)
 }
 
+/// The Redis that several servers and workers share.
+#[derive(Clone, Debug, Args)]
+pub struct RedisSettings {
+    /// Redis that holds games and sessions instead of the embedded store, and that servers and
+    /// workers share: redis://[USER:PASSWORD@]HOST:PORT, rediss://… with TLS, redis+unix:///PATH
+    #[arg(long, visible_alias = "fleet", env = "PARLOUR_REDIS_URL", value_name = "URL", hide_env_values = true, value_parser = secret)]
+    pub redis_url: Option<Secret>,
+    /// What the names of all keys there begin with
+    #[arg(
+        long,
+        env = "PARLOUR_REDIS_PREFIX",
+        value_name = "TEXT",
+        default_value = "parlour:"
+    )]
+    pub redis_prefix: String,
+}
+
+/// How servers and workers share work over Redis.
+#[derive(Clone, Debug, Args)]
+pub struct FleetSettings {
+    /// Seconds that a request to the fleet may take, waiting included
+    #[arg(long, env = "PARLOUR_REQUEST_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    request_seconds: u64,
+    /// Times that a request is begun, when workers are lost under it, before it is given up
+    #[arg(long, env = "PARLOUR_ATTEMPTS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub attempts: u32,
+    /// Requests for one model that may wait in Redis before more are refused
+    #[arg(long, env = "PARLOUR_FLEET_QUEUE", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub fleet_queue: u32,
+}
+
+impl FleetSettings {
+    /// How long a request may take.
+    pub fn time(&self) -> Duration {
+        Duration::from_secs(self.request_seconds)
+    }
+}
+
+/// How a worker belongs to a fleet.
+#[derive(Clone, Debug, Args)]
+pub struct MemberSettings {
+    /// Milliseconds after which another worker takes over what this one has not shown itself
+    /// to be working at; the same for all workers
+    #[arg(long, env = "PARLOUR_LEASE_MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    lease_ms: u64,
+    /// Seconds that a worker which is told to leave may go on with what it has in hand
+    #[arg(long, env = "PARLOUR_DRAIN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    drain_seconds: u64,
+}
+
+impl MemberSettings {
+    /// How long a claim holds that is not renewed.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    /// How long a worker may take to leave.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+/// Whose workers compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Workers {
+    /// One that the server starts, or whose socket is named.
+    #[default]
+    Local,
+    /// Those that have joined over Redis; the server starts none.
+    Fleet,
+}
+
 /// The raw settings of `parlour serve`, as clap reads them.
 #[derive(Clone, Debug, Args)]
 pub struct ServeSettings {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "PARLOUR_BIND", default_value = "127.0.0.1:8080")]
     pub bind: SocketAddr,
-    /// Folder of the embedded store
+    /// Folder of the embedded store and of the process id
     #[arg(long, env = "PARLOUR_DATA", default_value = "data", value_name = "DIR")]
     pub data: PathBuf,
     /// Chat model of the catalogue that the local worker holds; `deterministic` is a
@@ -264,6 +336,13 @@ pub struct ServeSettings {
     pub models: ModelSettings,
     #[command(flatten)]
     pub worker: WorkerSettings,
+    /// Whose workers compute: one of our own, or those that share a Redis with us
+    #[arg(long, env = "PARLOUR_WORKERS", default_value = "local")]
+    pub workers: Workers,
+    #[command(flatten)]
+    pub redis: RedisSettings,
+    #[command(flatten)]
+    pub fleet: FleetSettings,
     /// Unix socket of a worker that somebody else runs, instead of one of our own
     #[arg(long, env = "PARLOUR_WORKER_SOCKET", value_name = "PATH")]
     pub worker_socket: Option<PathBuf>,
@@ -350,6 +429,18 @@ impl ServeSettings {
                 problem: format!("{} is not between 0 and 10", self.typing),
             });
         }
+        if self.workers == Workers::Fleet && self.redis.redis_url.is_none() {
+            return Err(ConfigError::Bad {
+                name: "PARLOUR_REDIS_URL",
+                problem: "PARLOUR_WORKERS=fleet needs it, such as redis://127.0.0.1:6379".into(),
+            });
+        }
+        if self.workers == Workers::Fleet && self.worker_socket.is_some() {
+            return Err(ConfigError::Bad {
+                name: "PARLOUR_WORKER_SOCKET",
+                problem: "the workers are a fleet's; leave one of the two out".into(),
+            });
+        }
         self.witness()?;
         self.judge()?;
         Ok(())
@@ -381,7 +472,7 @@ impl ServeSettings {
         )
     }
 
-    /// Whether any seat needs the local worker.
+    /// Whether any seat needs a worker of ours.
     ///
     /// # Errors
     /// As [`Self::witness`] and [`Self::judge`].

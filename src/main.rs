@@ -2,11 +2,19 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use parlour::{
     bench::{self, BenchCommand},
-    config::{self, LogSettings, ModelSettings, ServeSettings},
+    config::{self, LogSettings, MemberSettings, ModelSettings, RedisSettings, ServeSettings},
     gateway::web,
+    generation::{
+        fleet::{
+            FleetError,
+            agent::{self, AgentOptions},
+        },
+        launcher::LaunchOptions,
+    },
     models::cli::{self as model_cli, ModelCommand},
     worker,
 };
@@ -25,8 +33,9 @@ struct Cli {
 enum Command {
     /// Serve the page, the sockets and the games
     Serve(Box<ServeSettings>),
-    /// The generation process; `serve` starts it by itself. Ends when its standard input closes
-    Worker(worker::Options),
+    /// The generation process. With a socket (`serve` starts it so by itself) it ends when its
+    /// standard input closes; with the URL of a Redis it joins a fleet
+    Worker(Box<WorkerCommand>),
     /// Look at, fetch, import and check models
     Model {
         #[command(flatten)]
@@ -39,6 +48,35 @@ enum Command {
         #[command(subcommand)]
         command: BenchCommand,
     },
+}
+
+#[derive(Args)]
+struct WorkerCommand {
+    #[command(flatten)]
+    options: worker::Options,
+    #[command(flatten)]
+    redis: RedisSettings,
+    #[command(flatten)]
+    member: MemberSettings,
+}
+
+impl WorkerCommand {
+    fn run(self) -> anyhow::Result<()> {
+        let options = self.options;
+        if options.socket.is_some() {
+            return Ok(worker::run(options)?);
+        }
+        let url = self.redis.redis_url.ok_or(FleetError::NoUrl);
+        let url = url.context("a worker needs a --socket, or a fleet to join")?;
+        agent::run(AgentOptions {
+            url,
+            prefix: self.redis.redis_prefix,
+            lease: self.member.lease(),
+            drain: self.member.drain(),
+            engine: LaunchOptions::new(options.model, options.models, options.settings),
+        })?;
+        Ok(())
+    }
 }
 
 fn main() -> ExitCode {
@@ -61,7 +99,7 @@ fn run() -> anyhow::Result<()> {
             web::fetch_what_is_missing(&settings)?;
             actix_web::rt::System::new().block_on(web::serve(*settings))?;
         }
-        Command::Worker(options) => worker::run(options)?,
+        Command::Worker(worker) => worker.run()?,
         Command::Model { settings, command } => {
             let workshop = worker::Workshop {
                 threads: config::default_threads() as usize,

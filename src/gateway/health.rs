@@ -6,18 +6,21 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::crew::Crew;
 use crate::{
-    generation::{client::WorkerClient, launcher::LauncherHandle},
+    generation::fleet::FleetClient,
     rooms::House,
     store::Store,
-    wire::worker::{Load, STEP_BOUNDS},
+    wire::{
+        fleet::Card,
+        worker::{Load, STEP_BOUNDS},
+    },
 };
 
 /// What the numbers are read from.
 pub(crate) struct Vitals {
     pub(crate) house: Arc<House>,
-    /// The local worker, if any seat needs it.
-    pub(crate) worker: Option<(WorkerClient, Arc<LauncherHandle>)>,
+    pub(crate) crew: Crew,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) socket_cap: usize,
 }
@@ -27,8 +30,37 @@ struct Readiness {
     ready: bool,
     /// `ready`, `away`, or `none` when every seat is played by another server.
     worker: &'static str,
+    /// The fleet's workers that hold the model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fleet: Vec<Member>,
     /// `ready`, or what is wrong.
     store: String,
+    /// Where the store is: `sqlite` or `redis`.
+    home: &'static str,
+    /// What survives a loss of power: `disk` is everything that was answered.
+    durability: &'static str,
+}
+
+/// One worker of the fleet.
+#[derive(Serialize)]
+struct Member {
+    name: String,
+    version: String,
+    protocols: Vec<u16>,
+    slots: u32,
+    jobs: u32,
+}
+
+impl From<Card> for Member {
+    fn from(card: Card) -> Self {
+        Self {
+            name: card.name,
+            version: card.version,
+            protocols: card.protocols,
+            slots: card.model.slots,
+            jobs: card.jobs,
+        }
+    }
 }
 
 /// `GET /health/live`: the process answers.
@@ -38,10 +70,10 @@ pub(crate) async fn live() -> HttpResponse {
 
 /// `GET /health/ready`: a game can be played.
 pub(crate) async fn ready(vitals: web::Data<Vitals>) -> HttpResponse {
-    let worker = match &vitals.worker {
-        None => "none",
-        Some((client, _)) if *client.ready().borrow() => "ready",
-        Some(_) => "away",
+    let worker = vitals.crew.state();
+    let fleet = match &vitals.crew {
+        Crew::Fleet { client, .. } => client.workers(),
+        Crew::None | Crew::Local { .. } => Vec::new(),
     };
     let store = match vitals.house.store.probe().await {
         Ok(()) => "ready".to_owned(),
@@ -50,7 +82,10 @@ pub(crate) async fn ready(vitals: web::Data<Vitals>) -> HttpResponse {
     let readiness = Readiness {
         ready: worker != "away" && store == "ready",
         worker,
+        fleet: fleet.into_iter().map(Member::from).collect(),
         store,
+        home: vitals.house.store.home(),
+        durability: vitals.house.store.durability(),
     };
     if readiness.ready {
         HttpResponse::Ok().json(readiness)
@@ -99,24 +134,69 @@ fn page(vitals: &Vitals) -> String {
         "Sockets that were let go because they did not read.",
         tally.too_slow.load(Ordering::Relaxed),
     );
-    if let Some((client, launcher)) = &vitals.worker {
-        let load = client.load();
-        let up = u64::from(*client.ready().borrow());
-        page.one(
-            "parlour_worker_up",
-            "gauge",
-            "Whether the worker is there.",
-            up,
-        );
-        page.one(
-            "parlour_worker_restarts_total",
-            "counter",
-            "Workers that were started after the first.",
-            launcher.restarts(),
-        );
-        worker(&mut page, &load);
+    let store = &vitals.house.store;
+    page.fact(
+        "parlour_store_info",
+        "Where the store is, and what survives a loss of power.",
+        &[("home", store.home()), ("durability", store.durability())],
+    );
+    match &vitals.crew {
+        Crew::None => {}
+        Crew::Local {
+            client, launcher, ..
+        } => {
+            let load = client.load();
+            let up = u64::from(*client.ready().borrow());
+            page.one(
+                "parlour_worker_up",
+                "gauge",
+                "Whether the worker is there.",
+                up,
+            );
+            page.one(
+                "parlour_worker_restarts_total",
+                "counter",
+                "Workers that were started after the first.",
+                launcher.restarts(),
+            );
+            worker(&mut page, &load);
+        }
+        Crew::Fleet { client, .. } => fleet(&mut page, client),
     }
     page.0
+}
+
+/// The fleet as this server sees it. Each worker's totals are its own to tell; a sum over
+/// workers that come and go would be no counter.
+fn fleet(page: &mut Page, client: &FleetClient) {
+    let workers = client.workers();
+    let sum = |of: fn(&Card) -> u32| workers.iter().map(|card| u64::from(of(card))).sum();
+    let gauges = [
+        (
+            "up",
+            "Whether Redis is there and a worker.",
+            u64::from(*client.ready().borrow()),
+        ),
+        (
+            "workers",
+            "Workers that hold the model.",
+            workers.len() as u64,
+        ),
+        (
+            "slots",
+            "Requests that they can compute at once.",
+            sum(|card| card.model.slots),
+        ),
+        ("jobs", "Requests that they compute.", sum(|card| card.jobs)),
+        (
+            "requests",
+            "Requests of this server that are not answered yet.",
+            client.in_flight() as u64,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.one(&format!("parlour_fleet_{name}"), "gauge", help, value);
+    }
 }
 
 /// What the worker says of itself; all totals begin anew with each worker, as counters may.
@@ -197,6 +277,17 @@ impl Page {
     fn one(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.head(name, kind, help);
         writeln!(self.0, "{name} {value}").expect("writing to a string cannot fail");
+    }
+
+    /// What is so, as labels; the value says nothing.
+    fn fact(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
+        self.head(name, "gauge", help);
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
+        writeln!(self.0, "{name}{{{}}} 1", labels.join(","))
+            .expect("writing to a string cannot fail");
     }
 
     /// `counts` has one more than `bounds`: what lies above the last of them.

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    crew::Crew,
     health::{self, Vitals},
     pages,
     reaper::{self, Reaper},
@@ -25,12 +26,9 @@ use super::{
     socket::{self, Porch},
 };
 use crate::{
-    config::{BackEnd, ConfigError, ServeSettings},
+    config::{BackEnd, ConfigError, ServeSettings, Workers},
     generation::{
-        Backend, GenerationError,
-        client::WorkerClient,
-        launcher::{LaunchError, LaunchOptions, Launcher, LauncherHandle},
-        remote::OpenAi,
+        Backend, GenerationError, fleet::FleetError, launcher::LaunchError, remote::OpenAi,
     },
     models::{
         self, ModelError,
@@ -43,7 +41,12 @@ use crate::{
         session::Doorway,
         tally::Tally,
     },
-    store::{Store, StoreError, home::Home, sqlite::SqliteStore},
+    store::{
+        AnyStore, Store, StoreError,
+        home::Home,
+        redis::{self, RedisStore},
+        sqlite::SqliteStore,
+    },
     wire::worker::Sampling,
     worker::deterministic::Deterministic,
 };
@@ -73,6 +76,8 @@ pub enum ServeError {
     #[error(transparent)]
     Worker(#[from] LaunchError),
     #[error(transparent)]
+    Fleet(#[from] FleetError),
+    #[error(transparent)]
     BackEnd(#[from] GenerationError),
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -83,16 +88,15 @@ pub enum ServeError {
     Server(#[from] std::io::Error),
 }
 
-type Worker = Option<(WorkerClient, Arc<LauncherHandle>)>;
-
 /// Downloads and imports what the local worker needs, with progress for people to watch;
-/// nothing when it is all here, when no seat is local, and when somebody else runs the worker.
+/// nothing when it is all here, when no seat is local, and when somebody else runs the workers.
 ///
 /// # Errors
 /// When the settings cannot be used, or something cannot be had.
 pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     if settings.needs_worker()?
+        && settings.workers == Workers::Local
         && settings.worker_socket.is_none()
         && !is_toy(settings)
         && models::fetch_export(&settings.model, &settings.models)?.is_none()
@@ -111,18 +115,13 @@ pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError>
 pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     let home = Home::take(&settings.data)?;
-    let store = SqliteStore::open(&home.database())?;
-    let worker = start_worker(&settings)?;
+    let store = open_store(&settings, &home).await?;
+    let crew = Crew::start(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
         store: store.clone(),
-        witness: mind(
-            settings.witness()?,
-            Use::Witness,
-            &settings,
-            worker.as_ref(),
-        )?,
-        judge: mind(settings.judge()?, Use::Judge, &settings, worker.as_ref())?,
+        witness: mind(settings.witness()?, Use::Witness, &settings, &crew)?,
+        judge: mind(settings.judge()?, Use::Judge, &settings, &crew)?,
         typing: settings.typing,
         round_cap: settings.rounds,
         idle_limit: settings.idle_limit(),
@@ -148,7 +147,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     });
     let vitals = web::Data::new(Vitals {
         house: Arc::new(house.clone()),
-        worker: worker.clone(),
+        crew: crew.clone(),
         permits: Arc::clone(&permits),
         socket_cap,
     });
@@ -170,6 +169,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .add(("Referrer-Policy", "same-origin")),
             )
             .route("/ws", web::get().to(socket::open))
+            .route("/ws/{room}", web::get().to(socket::open))
             .service(
                 web::scope("")
                     .wrap(Compress::default())
@@ -216,9 +216,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     if let Ok(result) = running.await {
         result?;
     }
-    if let Some(launcher) = worker.and_then(|(_, launcher)| Arc::into_inner(launcher)) {
-        launcher.stop().await;
-    }
+    crew.stop().await;
     Ok(())
 }
 
@@ -235,28 +233,25 @@ fn announce(address: std::net::SocketAddr) {
     tracing::info!(%address, "ready");
 }
 
-fn start_worker(settings: &ServeSettings) -> Result<Worker, ServeError> {
-    if !settings.needs_worker()? {
-        return Ok(None);
-    }
-    let (client, launcher) = Launcher::start(LaunchOptions {
-        existing: settings.worker_socket.clone(),
-        ..LaunchOptions::new(
-            settings.model.clone(),
-            settings.models.clone(),
-            settings.worker.clone(),
-        )
-    })?;
-    Ok(Some((client, Arc::new(launcher))))
+/// The home that the settings name.
+async fn open_store(settings: &ServeSettings, home: &Home) -> Result<AnyStore, ServeError> {
+    let Some(url) = &settings.redis.redis_url else {
+        return Ok(SqliteStore::open(&home.database())?.into());
+    };
+    let options = redis::Options {
+        prefix: settings.redis.redis_prefix.clone(),
+        ..redis::Options::new(url.clone())
+    };
+    Ok(RedisStore::open(options).await?.into())
 }
 
 fn mind(
     choice: BackEnd,
     purpose: Use,
     settings: &ServeSettings,
-    worker: Option<&(WorkerClient, Arc<LauncherHandle>)>,
+    crew: &Crew,
 ) -> Result<Mind, ServeError> {
-    match (choice, worker) {
+    match (choice, crew.backend()) {
         (BackEnd::OpenAi { url, model, key }, _) => Ok(Mind {
             backend: Backend::Remote(OpenAi::new(url, model, key)?),
             sampling: Sampling {
@@ -266,8 +261,8 @@ fn mind(
                 ..Sampling::default()
             },
         }),
-        (BackEnd::Local, Some((client, _))) => Ok(Mind {
-            backend: Backend::Local(client.clone(), settings.model.clone()),
+        (BackEnd::Local, Some(backend)) => Ok(Mind {
+            backend,
             sampling: if is_toy(settings) {
                 Sampling::default()
             } else {
@@ -285,7 +280,7 @@ fn is_toy(settings: &ServeSettings) -> bool {
     Deterministic::delay_of(&settings.model).is_some()
 }
 
-async fn sweep(store: SqliteStore, keep: u64) {
+async fn sweep(store: AnyStore, keep: u64) {
     loop {
         let now = now();
         match store.expire(now, now.saturating_sub(keep)).await {

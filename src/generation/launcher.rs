@@ -311,6 +311,7 @@ impl Launcher {
             // What the worker need not know.
             .env_remove("PARLOUR_WITNESS_KEY")
             .env_remove("PARLOUR_JUDGE_KEY")
+            .env_remove("PARLOUR_REDIS_URL")
             .env("NO_COLOR", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

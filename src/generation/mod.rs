@@ -1,11 +1,12 @@
 //! The server's side of the process border: text comes from here, whoever computes it.
 //!
 //! [`launcher::Launcher`] keeps one local worker process alive, [`client::WorkerClient`]
-//! talks to it, [`remote::OpenAi`] talks to somebody else's server. A [`Backend`] is
-//! either; the floors above see nothing else.
+//! talks to it, [`fleet::FleetClient`] to workers on any machine, [`remote::OpenAi`] to
+//! somebody else's server. A [`Backend`] is one of these; the floors above see nothing else.
 
 mod buffer;
 pub mod client;
+pub mod fleet;
 #[cfg(test)]
 mod fuzz;
 pub mod launcher;
@@ -15,6 +16,7 @@ pub(crate) mod sse;
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::Stream;
@@ -25,6 +27,7 @@ use crate::wire::worker::{
     Usage, Weigh,
 };
 use client::WorkerClient;
+use fleet::FleetClient;
 use remote::OpenAi;
 
 /// What a running generation gives.
@@ -55,6 +58,15 @@ pub enum GenerationError {
     /// The other server cannot be reached or answered badly; may pass.
     #[error("{server} did not answer: {problem}")]
     Remote { server: String, problem: String },
+    /// Nobody answered in time; may pass.
+    #[error("no answer within {} s: {problem}", waited.as_secs_f32())]
+    Late {
+        waited: Duration,
+        problem: &'static str,
+    },
+    /// Every worker that had the request was lost with it.
+    #[error("given up: its worker was lost in each of {attempts} attempts")]
+    GivenUp { attempts: u32 },
     /// This back end cannot do that at all.
     #[error("this back end cannot {0}")]
     Unsupported(&'static str),
@@ -149,6 +161,8 @@ impl Ask {
 pub enum Backend {
     /// The worker that this server runs, and the model that it is asked for.
     Local(WorkerClient, String),
+    /// Workers that have joined over Redis.
+    Fleet(FleetClient),
     /// Somebody else's server.
     Remote(OpenAi),
 }
@@ -173,15 +187,17 @@ impl Backend {
     /// As [`Self::generate`], with all that can be asked. A remote server that has no words
     /// for something of it is not asked at all: [`GenerationError::Unsupported`].
     pub fn ask(&self, ask: Ask) -> GenerationStream {
+        let generate = |model: &str, ask: Ask| Generate {
+            model: model.to_owned(),
+            prompt: ask.prompt,
+            sampling: ask.sampling,
+            constraint: ask.constraint,
+            logprobs: ask.logprobs,
+            terms: ask.terms,
+        };
         match self {
-            Self::Local(client, model) => client.generate(Generate {
-                model: model.clone(),
-                prompt: ask.prompt,
-                sampling: ask.sampling,
-                constraint: ask.constraint,
-                logprobs: ask.logprobs,
-                terms: ask.terms,
-            }),
+            Self::Local(client, model) => client.generate(generate(model, ask)),
+            Self::Fleet(fleet) => fleet.generate(generate(fleet.model(), ask)),
             Self::Remote(server) => match ask.beyond_openai() {
                 None => server.generate(ask.prompt, ask.sampling, ask.constraint),
                 Some(what) => GenerationStream::failed(GenerationError::Unsupported(what)),
@@ -205,18 +221,15 @@ impl Backend {
         prompt: Prompt,
         options: Vec<String>,
     ) -> Result<Vec<f32>, GenerationError> {
+        let request = |model: &str| Weigh {
+            model: model.to_owned(),
+            prompt,
+            options,
+            terms: Terms::default(),
+        };
         match self {
-            Self::Local(client, model) => {
-                let model = model.clone();
-                client
-                    .weigh(Weigh {
-                        model,
-                        prompt,
-                        options,
-                        terms: Terms::default(),
-                    })
-                    .await
-            }
+            Self::Local(client, model) => client.weigh(request(model)).await,
+            Self::Fleet(fleet) => fleet.weigh(request(fleet.model())).await,
             Self::Remote(_) => Err(GenerationError::Unsupported("weigh options")),
         }
     }
@@ -226,25 +239,22 @@ impl Backend {
     /// # Errors
     /// [`GenerationError::Unsupported`] where [`Self::can_weigh`] is false.
     pub async fn score(&self, prompt: Prompt, text: String) -> Result<TextScore, GenerationError> {
+        let request = |model: &str| Score {
+            model: model.to_owned(),
+            prompt,
+            text,
+            terms: Terms::default(),
+        };
         match self {
-            Self::Local(client, model) => {
-                let model = model.clone();
-                client
-                    .score(Score {
-                        model,
-                        prompt,
-                        text,
-                        terms: Terms::default(),
-                    })
-                    .await
-            }
+            Self::Local(client, model) => client.score(request(model)).await,
+            Self::Fleet(fleet) => fleet.score(request(fleet.model())).await,
             Self::Remote(_) => Err(GenerationError::Unsupported("score texts")),
         }
     }
 
     /// Whether [`Self::weigh`] and [`Self::score`] can work here.
     pub fn can_weigh(&self) -> bool {
-        matches!(self, Self::Local(..))
+        matches!(self, Self::Local(..) | Self::Fleet(_))
     }
 
     /// Whether a request made now has somebody to compute it. Always true for a remote
@@ -252,6 +262,7 @@ impl Backend {
     pub fn ready(&self) -> watch::Receiver<bool> {
         match self {
             Self::Local(client, _) => client.ready(),
+            Self::Fleet(fleet) => fleet.ready(),
             Self::Remote(_) => watch::channel(true).1,
         }
     }

@@ -27,14 +27,14 @@ mod turns;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::store::sqlite::SqliteStore;
+use crate::store::AnyStore;
 
 pub use turn::Mind;
 
 /// What every room of this house shares.
 #[derive(Clone, Debug)]
 pub struct House {
-    pub store: SqliteStore,
+    pub store: AnyStore,
     /// Who plays the bot.
     pub witness: Mind,
     /// Who judges.

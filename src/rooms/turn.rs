@@ -149,12 +149,17 @@ impl Patience {
                 self.busy += 1;
                 (self.busy, BUSY_TRIES, BUSY_PAUSE)
             }
-            GenerationError::Failed(_) | GenerationError::Remote { .. } => {
+            GenerationError::Failed(_)
+            | GenerationError::Remote { .. }
+            | GenerationError::Late { .. } => {
                 self.failures += 1;
                 let pause = Duration::from_millis(250) * 2u32.saturating_pow(self.failures);
                 (self.failures, FAILURES, pause)
             }
-            GenerationError::Refused(_) | GenerationError::Unsupported(_) => (1, 0, Duration::ZERO),
+            // The fleet has been as patient as it is worth.
+            GenerationError::Refused(_)
+            | GenerationError::Unsupported(_)
+            | GenerationError::GivenUp { .. } => (1, 0, Duration::ZERO),
         };
         if times > limit {
             return Err(TurnError::Generation { times, last: error });

@@ -1,11 +1,21 @@
-//! What must survive: the logs of rooms and the sessions of people. One contract,
-//! [`Store`], with one home now (an embedded SQLite file); bodies are opaque text to the
-//! store.
+//! What must survive: the logs of rooms, the sessions of people, the boards of results. One
+//! contract, [`Store`], with two homes: an embedded SQLite file for one server by itself, and
+//! Redis for many. Bodies are opaque text to the store.
 
+mod any;
+pub mod board;
 pub mod home;
+mod lease;
+pub mod redis;
 pub mod sqlite;
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
+
+use self::board::{Kind, Outcome, Standing};
+pub use self::{
+    any::AnyStore,
+    lease::{Fence, Lease},
+};
 
 /// One event of a room's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +58,7 @@ pub struct SessionRecord {
     pub expires_at: u64,
 }
 
-/// Why the store did not do it. Nothing was changed.
+/// Why the store did not do it. Nothing was changed, but for [`StoreError::Unanswered`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Somebody else wrote meanwhile.
@@ -62,9 +72,22 @@ pub enum StoreError {
     RoomExists(String),
     #[error("there is no room {0}")]
     NoSuchRoom(String),
-    /// The disk is full or gone, or the file is damaged.
+    /// Somebody else has had the room since, or ours was given back.
+    #[error("the lease on room {room} is not the newest, which is {newest}")]
+    Fenced { room: String, newest: Fence },
+    /// Somebody else has the room.
+    #[error("room {room} is held by {owner}")]
+    Held { room: String, owner: String },
+    /// A snapshot tells what was before.
+    #[error("the log of room {room} begins at {first}")]
+    Trimmed { room: String, first: u32 },
+    /// The disk or the memory is full, or the home is gone, or what it holds is damaged.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// The home was asked and did not answer in time. The one case in which it may be done:
+    /// wholly or not at all, and if it is not done now it never will be. Reading tells.
+    #[error("the store did not answer: {0}")]
+    Unanswered(String),
 }
 
 /// What was thrown away.
@@ -77,9 +100,13 @@ pub struct Expired {
 /// What every home of the store promises. Handles are cheap to clone and share one home.
 ///
 /// For all methods:
-/// - What was answered with `Ok` survives the end of the process and the loss of power.
-/// - What was answered with an error was not done, not even in part. One case is open: when
-///   the caller drops the future, the work may or may not be done.
+/// - What was answered with `Ok` survives the end of the process and the loss of power. (A
+///   home on another machine can be set up to promise less; it says so when it is opened.)
+/// - What was answered with an error was not done, not even in part. Two cases are open:
+///   [`StoreError::Unanswered`], and when the caller drops the future. Then it was done
+///   wholly or not at all.
+/// - Any call can fail with [`StoreError::Failed`], and where a home is reached over a
+///   connection with [`StoreError::Unanswered`].
 /// - Calls made one after another through one handle take effect in that order.
 /// - When more calls wait than the home's queue holds, a call waits for its place.
 pub trait Store: Clone + Send + Sync + 'static {
@@ -95,10 +122,12 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// offset exactly one succeeds, on whatever handle or process.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] with the true length, [`StoreError::NoSuchRoom`].
+    /// [`StoreError::NoSuchRoom`], [`StoreError::Fenced`], [`StoreError::Conflict`] with the
+    /// true length; whichever comes first in this order.
     fn append(
         &self,
         room: &str,
+        fence: Fence,
         expected: u32,
         at: u64,
         bodies: Vec<String>,
@@ -108,7 +137,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Empty when `from` is at or past the end.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchRoom`].
+    /// [`StoreError::NoSuchRoom`]; [`StoreError::Trimmed`] when the log begins later: whoever
+    /// asks has to begin with the snapshot.
     fn read(&self, room: &str, from: u32) -> impl Future<Output = Result<Log, StoreError>> + Send;
 
     /// The newest snapshot, if any was put.
@@ -124,20 +154,102 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// dropped. The log stays whole.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchRoom`]; [`StoreError::Conflict`] when it claims more records than
-    /// the log has.
+    /// [`StoreError::NoSuchRoom`], [`StoreError::Fenced`]; [`StoreError::Conflict`] when it
+    /// claims more records than the log has.
     fn put_snapshot(
         &self,
         room: &str,
+        fence: Fence,
         snapshot: &Snapshot,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Forgets the records before `before`, but none that the newest snapshot does not
+    /// cover; without a snapshot nothing. Gives the first offset that is left.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRoom`], [`StoreError::Fenced`].
+    fn trim(
+        &self,
+        room: &str,
+        fence: Fence,
+        before: u32,
+    ) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
     /// Marks a room as finished: it is no longer listed as open, can be read still, and
     /// expires. Closing again changes nothing, not even the time.
     ///
     /// # Errors
+    /// [`StoreError::NoSuchRoom`], [`StoreError::Fenced`].
+    fn close(
+        &self,
+        room: &str,
+        fence: Fence,
+        at: u64,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Takes the room for `owner` until `ttl` has passed by the store's clock. From now on
+    /// only this lease writes; an older one never does again, whatever its holder believes,
+    /// and neither does [`Fence::UNLEASED`]. Who holds the room already gets a new lease in
+    /// place of its own. A lease that ran out still writes until somebody takes the room.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRoom`]; [`StoreError::Held`] while somebody else's runs.
+    fn acquire(
+        &self,
+        room: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<Lease, StoreError>> + Send;
+
+    /// Lets the lease run for `ttl` from now on, also one that ran out.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRoom`]; [`StoreError::Fenced`] when it is not the newest.
+    fn renew(
+        &self,
+        room: &str,
+        fence: Fence,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives the room back: anybody may take it at once, and this lease writes no more.
+    /// Giving it back again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRoom`]; [`StoreError::Fenced`] when somebody else has taken it.
+    fn release(
+        &self,
+        room: &str,
+        fence: Fence,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Who has the room now, if anybody.
+    ///
+    /// # Errors
     /// [`StoreError::NoSuchRoom`].
-    fn close(&self, room: &str, at: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn holder(&self, room: &str) -> impl Future<Output = Result<Option<Lease>, StoreError>> + Send;
+
+    /// Adds what a room's game brought its players to the boards, once: later calls for the
+    /// same room change nothing and give false.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRoom`].
+    fn add_results(
+        &self,
+        room: &str,
+        outcomes: &[Outcome],
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The best `limit` players of a kind, by the lower end of the 95 % interval of their
+    /// share of wins ([`Standing::win_interval`]), then by id.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] alone.
+    fn top(
+        &self,
+        kind: Kind,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Standing>, StoreError>> + Send;
 
     /// The rooms that are not closed, the oldest first.
     ///
@@ -145,7 +257,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// [`StoreError::Failed`] alone.
     fn open_rooms(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// Keeps a session in place of the one with the same key.
+    /// Keeps a session in place of the one with the same key. A home may forget it by itself
+    /// once `expires_at` has passed by the home's own clock.
     ///
     /// # Errors
     /// [`StoreError::Failed`] alone.
@@ -165,7 +278,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<SessionRecord>, StoreError>> + Send;
 
     /// Throws away sessions that have expired by `now`, and rooms that were closed before
-    /// `closed_before` with everything that belongs to them. Open rooms never expire.
+    /// `closed_before` with everything that belongs to them. Open rooms never expire. On an error some of
+    /// them may be gone, each wholly.
     ///
     /// # Errors
     /// [`StoreError::Failed`] alone.
@@ -178,6 +292,6 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Whether something can be stored now; stores something to know.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] with the reason.
+    /// With the reason.
     fn probe(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

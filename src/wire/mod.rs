@@ -2,4 +2,5 @@
 //! lives with the side that keeps it.
 
 pub mod browser;
+pub mod fleet;
 pub mod worker;

@@ -56,9 +56,9 @@ pub use server::run;
 /// What a worker process is started with.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Unix socket to listen on; its folder must exist
+    /// Unix socket to listen on; its folder must exist. Without one the worker joins a fleet
     #[arg(long)]
-    pub socket: PathBuf,
+    pub socket: Option<PathBuf>,
     /// Model of the catalogue, or `deterministic`, or `deterministic:20ms` for a toy whose
     /// steps take that long
     #[arg(long)]
@@ -72,6 +72,8 @@ pub struct Options {
 /// Why the worker cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    #[error("no socket to listen on is named")]
+    NoSocket,
     #[error("the socket's path {path:?} has {bytes} bytes; the system allows {limit}")]
     SocketPath {
         path: PathBuf,

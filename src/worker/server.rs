@@ -52,7 +52,8 @@ const GREETING: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the model cannot be opened, the socket cannot be bound, or the engine breaks.
 pub fn run(options: Options) -> Result<(), WorkerError> {
-    check_path(&options.socket)?;
+    let socket = options.socket.as_deref().ok_or(WorkerError::NoSocket)?;
+    check_path(socket)?;
     let engine = open_engine(&options)?;
     let info = engine.info().clone();
     let greeting = FromWorker::Hello {
@@ -93,8 +94,8 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
         .enable_all()
         .build()?;
     let served = runtime.block_on(async {
-        let listener = listen(&options.socket).map_err(|error| WorkerError::Listen {
-            path: options.socket.clone(),
+        let listener = listen(socket).map_err(|error| WorkerError::Listen {
+            path: socket.to_owned(),
             error,
         })?;
         let orphaned = watch_stdin()?;
@@ -119,7 +120,7 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
     // Ends the connections and with them the last senders of commands, so that the thread
     // ends; the process must not leave while the engine computes.
     drop(runtime);
-    let _ = fs::remove_file(&options.socket);
+    let _ = fs::remove_file(socket);
     match engine.join() {
         Ok(ended) => served.and(ended.map_err(WorkerError::from)),
         Err(panic) => std::panic::resume_unwind(panic),

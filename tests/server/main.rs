@@ -2,6 +2,7 @@
 //! it is linked once.
 
 mod blind;
+mod caddy;
 mod game;
 mod hostile_client;
 mod operations;

@@ -17,7 +17,10 @@ async fn a_house_that_needs_no_worker_is_ready_at_once() {
     let body: serde_json::Value = ready.json().await.expect("json");
     assert_eq!(
         body,
-        serde_json::json!({"ready": true, "worker": "none", "store": "ready"})
+        serde_json::json!({
+            "ready": true, "worker": "none", "store": "ready",
+            "home": "sqlite", "durability": "disk",
+        })
     );
 }
 

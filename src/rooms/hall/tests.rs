@@ -13,7 +13,7 @@ use crate::{
         room::Fall,
         tally::Tally,
     },
-    store::sqlite::SqliteStore,
+    store::{Fence, sqlite::SqliteStore},
     wire::worker::Sampling,
 };
 
@@ -151,7 +151,9 @@ fn house(folder: &tempfile::TempDir) -> House {
         sampling: Sampling::default(),
     };
     House {
-        store: SqliteStore::open(&folder.path().join("store.sqlite")).expect("a store"),
+        store: SqliteStore::open(&folder.path().join("store.sqlite"))
+            .expect("a store")
+            .into(),
         witness: away.clone(),
         judge: away,
         typing: 0.0,
@@ -222,7 +224,7 @@ async fn a_room_whose_log_somebody_else_wrote_refuses_and_starts_over_from_the_l
     let body = serde_json::to_string(&foreign).expect("json");
     house
         .store
-        .append(&room, 1, now(), vec![body])
+        .append(&room, Fence::UNLEASED, 1, now(), vec![body])
         .await
         .expect("it is written");
     client.stop(2);

@@ -195,7 +195,7 @@ impl Room {
         self.busy = true;
         let store = self.house.store.clone();
         let room = self.journal.room().to_owned();
-        let work = async move { store.close(&room, now()).await };
+        let work = async move { store.close(&room, Fence::UNLEASED, now()).await };
         ctx.spawn(work.into_actor(self).map(|result, this, ctx| {
             if let Err(error) = result {
                 // It stays open in the store and is closed after the next start.

@@ -50,7 +50,11 @@ impl Room {
         let room = self.journal.room().to_owned();
         let expected = self.journal.len();
         let bodies = bodies(&events);
-        let work = async move { store.append(&room, expected, at, bodies).await };
+        let work = async move {
+            store
+                .append(&room, Fence::UNLEASED, expected, at, bodies)
+                .await
+        };
         ctx.spawn(
             work.into_actor(self)
                 .map(move |result, this, ctx| match result {
@@ -65,7 +69,8 @@ impl Room {
         );
     }
 
-    /// Nothing was changed. A player may try again; what nobody will repeat is repeated here.
+    /// Nothing was changed, or nobody knows. A player may try again; what nobody will repeat
+    /// is repeated here.
     pub(super) fn not_stored(
         &mut self,
         wanted: Wanted,
@@ -74,16 +79,19 @@ impl Room {
     ) {
         tracing::error!(room = self.journal.room(), %error, "an event was not stored");
         if let Origin::Player { id, socket } = wanted.from {
-            self.reply_refused(
-                socket,
-                id,
-                RefusalCode::Trouble,
-                "it could not be stored; try again",
-            );
+            let why = match error {
+                StoreError::Unanswered(_) => "the store does not answer; see whether it is there",
+                _ => "it could not be stored; try again",
+            };
+            self.reply_refused(socket, id, RefusalCode::Trouble, why);
         }
-        if let StoreError::Conflict { .. } = error {
-            // The log has a writer besides us, so what we hold is not the game: start over
-            // from the log.
+        if let StoreError::Conflict { .. }
+        | StoreError::Fenced { .. }
+        | StoreError::NoSuchRoom(_)
+        | StoreError::Unanswered(_) = error
+        {
+            // The log has or had a writer besides us, or may have taken this all the same: what
+            // we hold may not be the game. Start over from the log.
             self.leave(Gone::Unexpected, ctx);
             return;
         }

@@ -39,7 +39,7 @@ use crate::{
         UnixMillis,
         imitation::{Command, Effect, Event, Refusal, Rules},
     },
-    store::{Store, StoreError},
+    store::{Fence, Store, StoreError},
     wire::browser::{Doing, Line, RefusalCode, ToClient},
 };
 

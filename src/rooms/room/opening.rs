@@ -28,7 +28,7 @@ impl Room {
         let bodies = bodies(&events);
         let work = async move {
             let epoch = store.create(&room, at).await?;
-            store.append(&room, 0, at, bodies).await?;
+            store.append(&room, Fence::UNLEASED, 0, at, bodies).await?;
             Ok::<u32, StoreError>(epoch)
         };
         ctx.spawn(

@@ -2,17 +2,25 @@
 //! connection. What waits in the queue is committed together, so that many rooms share
 //! the price of one flush to disk.
 
+mod board;
+mod leases;
 mod queries;
 mod schema;
 mod thread;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use self::thread::{Access, Job, Task};
-use super::{Expired, Log, SessionRecord, Snapshot, Store, StoreError};
+use super::{
+    Expired, Fence, Lease, Log, SessionRecord, Snapshot, Store, StoreError,
+    board::{Kind, Outcome, Standing},
+};
 
 /// Calls that may wait for the thread; further callers wait for a place.
 const QUEUE: usize = 1024;
@@ -78,13 +86,14 @@ impl Store for SqliteStore {
     async fn append(
         &self,
         room: &str,
+        fence: Fence,
         expected: u32,
         at: u64,
         bodies: Vec<String>,
     ) -> Result<u32, StoreError> {
         let room = room.to_owned();
         self.call(Access::Write, move |db| {
-            queries::append(db, &room, expected, at, &bodies)
+            queries::append(db, &room, fence, expected, at, &bodies)
         })
         .await
     }
@@ -101,17 +110,71 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn put_snapshot(&self, room: &str, snapshot: &Snapshot) -> Result<(), StoreError> {
+    async fn put_snapshot(
+        &self,
+        room: &str,
+        fence: Fence,
+        snapshot: &Snapshot,
+    ) -> Result<(), StoreError> {
         let (room, snapshot) = (room.to_owned(), snapshot.clone());
         self.call(Access::Write, move |db| {
-            queries::put_snapshot(db, &room, &snapshot)
+            queries::put_snapshot(db, &room, fence, &snapshot)
         })
         .await
     }
 
-    async fn close(&self, room: &str, at: u64) -> Result<(), StoreError> {
+    async fn trim(&self, room: &str, fence: Fence, before: u32) -> Result<u32, StoreError> {
         let room = room.to_owned();
-        self.call(Access::Write, move |db| queries::close(db, &room, at))
+        self.call(Access::Write, move |db| {
+            queries::trim(db, &room, fence, before)
+        })
+        .await
+    }
+
+    async fn close(&self, room: &str, fence: Fence, at: u64) -> Result<(), StoreError> {
+        let room = room.to_owned();
+        self.call(Access::Write, move |db| {
+            queries::close(db, &room, fence, at)
+        })
+        .await
+    }
+
+    async fn acquire(&self, room: &str, owner: &str, ttl: Duration) -> Result<Lease, StoreError> {
+        let (room, owner) = (room.to_owned(), owner.to_owned());
+        self.call(Access::Write, move |db| {
+            leases::acquire(db, &room, &owner, ttl, now())
+        })
+        .await
+    }
+
+    async fn renew(&self, room: &str, fence: Fence, ttl: Duration) -> Result<(), StoreError> {
+        let room = room.to_owned();
+        self.call(Access::Write, move |db| {
+            leases::renew(db, &room, fence, ttl, now())
+        })
+        .await
+    }
+
+    async fn release(&self, room: &str, fence: Fence) -> Result<(), StoreError> {
+        let room = room.to_owned();
+        self.call(Access::Write, move |db| leases::release(db, &room, fence))
+            .await
+    }
+
+    async fn holder(&self, room: &str) -> Result<Option<Lease>, StoreError> {
+        let room = room.to_owned();
+        self.call(Access::Read, move |db| leases::holder(db, &room, now()))
+            .await
+    }
+
+    async fn add_results(&self, room: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+        let (room, outcomes) = (room.to_owned(), outcomes.to_vec());
+        self.call(Access::Write, move |db| board::add(db, &room, &outcomes))
+            .await
+    }
+
+    async fn top(&self, kind: Kind, limit: u32) -> Result<Vec<Standing>, StoreError> {
+        self.call(Access::Read, move |db| board::top(db, kind, limit))
             .await
     }
 
@@ -141,6 +204,14 @@ impl Store for SqliteStore {
     async fn probe(&self) -> Result<(), StoreError> {
         self.call(Access::Write, queries::probe).await
     }
+}
+
+/// The home's clock, for leases: milliseconds since the Unix epoch.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -2,34 +2,50 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::store::{Expired, Log, Record, SessionRecord, Snapshot, StoreError};
+use crate::store::{Expired, Fence, Log, Record, SessionRecord, Snapshot, StoreError};
 
 /// A room as the calls need it.
-struct Room {
-    id: i64,
+pub(super) struct Room {
+    pub(super) id: i64,
     epoch: u32,
+    first: u32,
     next: u32,
+    pub(super) fence: Fence,
 }
 
-fn room(db: &Connection, name: &str) -> Result<Room, StoreError> {
-    db.prepare("SELECT id, epoch, next FROM rooms WHERE name = ?1")?
+pub(super) fn room(db: &Connection, name: &str) -> Result<Room, StoreError> {
+    db.prepare("SELECT id, epoch, first, next, fence FROM rooms WHERE name = ?1")?
         .query_row([name], |row| {
             Ok(Room {
                 id: row.get(0)?,
                 epoch: row.get(1)?,
-                next: row.get(2)?,
+                first: row.get(2)?,
+                next: row.get(3)?,
+                fence: Fence(time(row, 4)?),
             })
         })
         .optional()?
         .ok_or_else(|| StoreError::NoSuchRoom(name.to_owned()))
 }
 
+/// The room, for whoever has the newest lease on it.
+pub(super) fn fenced_room(db: &Connection, name: &str, fence: Fence) -> Result<Room, StoreError> {
+    let room = room(db, name)?;
+    if room.fence == fence {
+        return Ok(room);
+    }
+    Err(StoreError::Fenced {
+        room: name.to_owned(),
+        newest: room.fence,
+    })
+}
+
 /// SQLite's integers are signed; times beyond them are the end of time.
-fn millis(at: u64) -> i64 {
+pub(super) fn millis(at: u64) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::unsigned_abs)
 }
 
@@ -51,11 +67,12 @@ pub(super) fn create(db: &Connection, name: &str, at: u64) -> Result<u32, StoreE
 pub(super) fn append(
     db: &Connection,
     name: &str,
+    fence: Fence,
     expected: u32,
     at: u64,
     bodies: &[String],
 ) -> Result<u32, StoreError> {
-    let Room { id, next, .. } = room(db, name)?;
+    let Room { id, next, .. } = fenced_room(db, name, fence)?;
     if next != expected {
         return Err(StoreError::Conflict {
             room: name.to_owned(),
@@ -78,7 +95,16 @@ pub(super) fn append(
 }
 
 pub(super) fn read(db: &Connection, name: &str, from: u32) -> Result<Log, StoreError> {
-    let Room { id, epoch, next } = room(db, name)?;
+    let room = room(db, name)?;
+    let Room {
+        id, epoch, next, ..
+    } = room;
+    if from < room.first {
+        return Err(StoreError::Trimmed {
+            room: name.to_owned(),
+            first: room.first,
+        });
+    }
     let records = db
         .prepare(
             "SELECT offset, at, body FROM events WHERE room = ?1 AND offset >= ?2 ORDER BY offset",
@@ -126,9 +152,10 @@ pub(super) fn snapshot(db: &Connection, name: &str) -> Result<Option<Snapshot>, 
 pub(super) fn put_snapshot(
     db: &Connection,
     name: &str,
+    fence: Fence,
     snapshot: &Snapshot,
 ) -> Result<(), StoreError> {
-    let Room { id, next, .. } = room(db, name)?;
+    let Room { id, next, .. } = fenced_room(db, name, fence)?;
     if snapshot.offset > next {
         return Err(StoreError::Conflict {
             room: name.to_owned(),
@@ -144,8 +171,26 @@ pub(super) fn put_snapshot(
     Ok(())
 }
 
-pub(super) fn close(db: &Connection, name: &str, at: u64) -> Result<(), StoreError> {
-    let Room { id, .. } = room(db, name)?;
+pub(super) fn trim(
+    db: &Connection,
+    name: &str,
+    fence: Fence,
+    before: u32,
+) -> Result<u32, StoreError> {
+    let Room { id, .. } = fenced_room(db, name, fence)?;
+    let first = db
+        .prepare(
+            "UPDATE rooms SET first = max(first, min(?2, coalesce(snapshot_offset, 0)))
+             WHERE id = ?1 RETURNING first",
+        )?
+        .query_row(params![id, before], |row| row.get(0))?;
+    db.prepare("DELETE FROM events WHERE room = ?1 AND offset < ?2")?
+        .execute(params![id, first])?;
+    Ok(first)
+}
+
+pub(super) fn close(db: &Connection, name: &str, fence: Fence, at: u64) -> Result<(), StoreError> {
+    let Room { id, .. } = fenced_room(db, name, fence)?;
     db.prepare("UPDATE rooms SET closed_at = ?2 WHERE id = ?1 AND closed_at IS NULL")?
         .execute(params![id, millis(at)])?;
     Ok(())

@@ -20,7 +20,8 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// Each step brings the schema from its place in the list to the next version, kept in
 /// `user_version`. Steps that were released are never changed.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE rooms (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
@@ -48,7 +49,30 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX sessions_expiring ON sessions (expires_at);
     CREATE TABLE probes (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
-"];
+",
+    "
+    ALTER TABLE rooms ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rooms ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rooms ADD COLUMN released INTEGER;
+    ALTER TABLE rooms ADD COLUMN holder TEXT;
+    ALTER TABLE rooms ADD COLUMN held_until INTEGER;
+    ALTER TABLE rooms ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE fences (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL) STRICT;
+    INSERT INTO fences (id, last) VALUES (1, 0);
+    CREATE TABLE board (
+        kind TEXT NOT NULL,
+        id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        games INTEGER NOT NULL,
+        wins INTEGER NOT NULL,
+        points INTEGER NOT NULL,
+        squares INTEGER NOT NULL,
+        rank INTEGER NOT NULL,
+        PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX board_ranked ON board (kind, rank DESC, id);
+",
+];
 
 /// Opens the file and makes it ready.
 pub(super) fn connect(path: &Path, options: Options) -> Result<Connection, StoreError> {
@@ -130,4 +154,38 @@ fn make_private(path: &Path) -> io::Result<()> {
         .append(true)
         .open(path)
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Fence, sqlite::queries};
+
+    #[test]
+    fn a_file_of_an_older_program_is_brought_up_to_date_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for old in 0..MIGRATIONS.len() {
+            let path = folder.path().join(old.to_string());
+            let raw = Connection::open(&path).unwrap();
+            for step in &MIGRATIONS[..old] {
+                raw.execute_batch(step).unwrap();
+            }
+            raw.pragma_update(None, "user_version", old as u32).unwrap();
+            if old > 0 {
+                raw.execute_batch(
+                    "INSERT INTO rooms (name, epoch, next, created_at) VALUES ('r', 7, 1, 5);
+                     INSERT INTO events VALUES (1, 0, 5, 'said');",
+                )
+                .unwrap();
+            }
+            drop(raw);
+            let db = connect(&path, Options::default()).unwrap();
+            if old > 0 {
+                let log = queries::read(&db, "r", 0).unwrap();
+                assert_eq!((log.epoch, log.next), (7, 1));
+                let more = vec!["more".to_owned()];
+                queries::append(&db, "r", Fence::UNLEASED, 1, 6, &more).unwrap();
+            }
+        }
+    }
 }

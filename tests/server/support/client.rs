@@ -125,7 +125,12 @@ impl Seen {
 impl Client {
     /// Connects and says hello, with a session of before or without one.
     pub async fn enter(house: &House, session: Option<&str>) -> Self {
-        let (socket, _) = connect_async(house.socket()).await.expect("a socket");
+        Self::enter_at(&house.socket(), session).await
+    }
+
+    /// Comes in through this URL.
+    pub async fn enter_at(url: &str, session: Option<&str>) -> Self {
+        let (socket, _) = connect_async(url).await.expect("a socket");
         let mut client = Self {
             socket,
             session: String::new(),

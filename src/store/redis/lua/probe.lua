@@ -1,0 +1,3 @@
+-- KEYS: a place to write to.
+redis.call('SET', KEYS[1], whole(now))
+return {'ok'}
