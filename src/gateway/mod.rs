@@ -1,11 +1,12 @@
 //! How people come in: HTTP and WebSockets. No rules of play, no knowledge of rooms beyond
 //! the hall's door.
 
+mod doorkeeper;
 mod error;
-mod frame_guard;
 mod health;
+mod listen;
 mod pages;
 mod reaper;
 mod replay;
-mod socket;
+pub mod socket;
 pub mod web;
