@@ -245,7 +245,10 @@ mod tests {
         let Err(GatewayError::TooManyConnections(wait)) = keeper.knock(at("1.1.1.1")) else {
             panic!("the sixth in a minute");
         };
-        assert!(wait > Duration::ZERO && wait <= Duration::from_secs(12), "{wait:?}");
+        assert!(
+            wait > Duration::ZERO && wait <= Duration::from_secs(12),
+            "{wait:?}"
+        );
     }
 
     #[test]

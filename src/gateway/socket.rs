@@ -18,12 +18,7 @@ use actix_http::{
     Request, h1,
     ws::{hash_key, verify_handshake},
 };
-use actix_web::{
-    ResponseError,
-    dev::RequestHead,
-    http::header,
-    rt::net::TcpStream,
-};
+use actix_web::{ResponseError, dev::RequestHead, http::header, rt::net::TcpStream};
 use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
 
 use super::{

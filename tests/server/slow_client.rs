@@ -164,7 +164,9 @@ async fn the_place_of_a_half_open_socket_is_free_again() {
     // any more, not even the end.
     let _gone = deaf(&house).await;
     let is_empty = || async {
-        let page = reqwest::get(house.url("/metrics")).await.expect("an answer");
+        let page = reqwest::get(house.url("/metrics"))
+            .await
+            .expect("an answer");
         let page = page.text().await.expect("text");
         page.contains("\nparlour_sockets 0\n")
     };

@@ -79,7 +79,10 @@ impl Socket {
 
     /// Says a text.
     pub async fn say(&mut self, text: &str) -> anyhow::Result<()> {
-        Ok(self.stream.write_all(&frame(0x81, text.as_bytes())?).await?)
+        Ok(self
+            .stream
+            .write_all(&frame(0x81, text.as_bytes())?)
+            .await?)
     }
 
     /// The next frame; pings are answered. Cancelling loses nothing.

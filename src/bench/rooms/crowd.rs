@@ -146,11 +146,11 @@ impl Crowd {
             let (order, orders) = mpsc::unbounded_channel();
             self.orders.push(order);
             let (server, dialect) = (self.server, self.dialect);
-            let (record, gate) = (Arc::clone(&self.record), Arc::clone(&gate));
+            let record = Arc::clone(&self.record);
+            // Before it is spawned: thousands of tasks that wait for their turn would keep
+            // those that have it waiting in the runtime's queue.
+            let permit = Arc::clone(&gate).acquire_owned().await?;
             self.tasks.spawn(async move {
-                let Ok(permit) = gate.acquire_owned().await else {
-                    return;
-                };
                 let token = lock(&record.tokens)[number].clone();
                 let entered = enter(server, dialect, number, token).await;
                 drop(permit);

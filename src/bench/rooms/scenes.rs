@@ -103,10 +103,7 @@ impl Figures {
             "{}: {} sockets, {} to a room",
             self.side, self.sockets, self.members
         );
-        println!(
-            "  come in         {:.0} a second",
-            self.connects_per_second
-        );
+        println!("  come in         {:.0} a second", self.connects_per_second);
         println!(
             "  at rest         {:.2} KiB resident each, {} pinged, {:.1} % of a core",
             self.bytes_per_socket / 1024.0,

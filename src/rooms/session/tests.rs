@@ -131,6 +131,9 @@ async fn messages_wait_in_a_bounded_mailbox_and_none_is_lost_of_those_taken() {
     let said = heard.matches("\"refused\"").count();
     assert!(said > 0 && heard.contains("too_slow"), "{said} were said");
     for number in 0..said {
-        assert!(heard.contains(&format!("{number:08} ")), "{number} is missing");
+        assert!(
+            heard.contains(&format!("{number:08} ")),
+            "{number} is missing"
+        );
     }
 }
