@@ -1,9 +1,16 @@
 //! Every setting, read once at the start from flags, the environment and `.env`, and
 //! checked before anything runs. Nothing else in the program reads the environment.
 
-use std::{env, fmt, io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    env, fmt,
+    io::IsTerminal,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Arg, Args, Command, ValueEnum, builder::Resettable};
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use crate::models::import::Precision;
@@ -389,6 +396,16 @@ pub struct ServeSettings {
     /// Sockets that may be open at the same time
     #[arg(long, env = "PARLOUR_SOCKETS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub sockets: u32,
+    /// Sockets that one address may have open at the same time; 0 is any number
+    #[arg(long, env = "PARLOUR_SOCKETS_PER_ADDRESS", default_value_t = 256)]
+    pub sockets_per_address: u32,
+    /// Sockets that one address may open in a minute; 0 is any number
+    #[arg(long, env = "PARLOUR_CONNECTS_PER_MINUTE", default_value_t = 600)]
+    pub connects_per_minute: u32,
+    /// Proxies whose `X-Forwarded-For` names the client's address: addresses or networks
+    /// such as `10.0.0.0/8`, comma separated; without them a proxy counts as one client
+    #[arg(long, env = "PARLOUR_TRUST_PROXY", value_delimiter = ',', value_name = "NETWORK", value_parser = network)]
+    pub trust_proxy: Vec<IpNet>,
     /// Seconds between two pings of a socket; one that stays silent for three is let go
     #[arg(long, env = "PARLOUR_PING_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     ping_seconds: u64,
@@ -398,6 +415,14 @@ pub struct ServeSettings {
     /// Origins besides our own whose pages may open a socket, comma separated
     #[arg(long, env = "PARLOUR_ORIGINS", value_delimiter = ',')]
     pub origins: Vec<String>,
+}
+
+fn network(value: &str) -> Result<IpNet, String> {
+    let value = value.trim();
+    value
+        .parse::<IpNet>()
+        .or_else(|_| value.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("{value:?} is neither an address nor a network such as 10.0.0.0/8"))
 }
 
 fn secret(value: &str) -> Result<Secret, std::convert::Infallible> {

@@ -3,6 +3,7 @@
 mod player;
 mod processes;
 mod quality;
+mod rooms;
 mod stream;
 mod tap;
 mod text;
@@ -21,6 +22,8 @@ pub enum BenchCommand {
     Turn(turn::Options),
     /// What server and sockets add to the worker's tokens on their way to the browser
     Stream(stream::Options),
+    /// Sockets at the limit: memory, connects, fan-out, everybody's return; alone or against others
+    Rooms(Box<rooms::Options>),
     /// Speed, waits and memory of the text engine, alone or against another server
     Text(Box<text::Options>),
     /// What each precision costs: perplexity of a text
@@ -50,6 +53,7 @@ pub fn run(command: BenchCommand) -> anyhow::Result<()> {
         match command {
             BenchCommand::Turn(options) => turn::run(options).await,
             BenchCommand::Stream(options) => stream::run(options).await,
+            BenchCommand::Rooms(options) => rooms::run(*options).await,
             BenchCommand::Text(options) => text::run(*options).await,
             BenchCommand::Quality(options) => quality::run(&options),
             BenchCommand::Report(options) => text::report(&options),
@@ -65,6 +69,7 @@ struct Latencies {
     p50_ms: f64,
     p95_ms: f64,
     p99_ms: f64,
+    p999_ms: f64,
     max_ms: f64,
 }
 
@@ -81,6 +86,7 @@ impl Latencies {
             p50_ms: at(0.50),
             p95_ms: at(0.95),
             p99_ms: at(0.99),
+            p999_ms: at(0.999),
             max_ms: at(1.0),
         })
     }
@@ -89,12 +95,16 @@ impl Latencies {
         if format.json {
             println!("{}", serde_json::to_string(self)?);
         } else {
-            println!("{} ({} samples)", self.what, self.samples);
-            println!(
-                "  p50 {:.1} ms   p95 {:.1} ms   p99 {:.1} ms   max {:.1} ms",
-                self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms
-            );
+            self.show();
         }
         Ok(())
+    }
+
+    fn show(&self) {
+        println!("{} ({} samples)", self.what, self.samples);
+        println!(
+            "  p50 {:.1} ms   p95 {:.1} ms   p99 {:.1} ms   p99.9 {:.1} ms   max {:.1} ms",
+            self.p50_ms, self.p95_ms, self.p99_ms, self.p999_ms, self.max_ms
+        );
     }
 }

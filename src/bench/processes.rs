@@ -1,6 +1,6 @@
 //! Starts the real program as child processes and waits until they can be used.
 
-use std::{path::Path, process::Stdio};
+use std::{net::SocketAddr, path::Path, process::Stdio};
 
 use anyhow::Context as _;
 use tokio::{
@@ -14,7 +14,7 @@ use crate::config::ModelSettings;
 pub(super) struct Server {
     /// `ws://…/ws`
     pub socket: String,
-    _child: Child,
+    child: Child,
 }
 
 impl Server {
@@ -33,27 +33,44 @@ impl Server {
             ])
             .arg("--data")
             .arg(data)
+            // All of a bench's sockets come from one machine.
+            .env("PARLOUR_SOCKETS_PER_ADDRESS", "0")
+            .env("PARLOUR_CONNECTS_PER_MINUTE", "0")
             .envs(more.iter().copied())
             .env("PARLOUR_LOG", "warn")
             .stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the server")?;
-        let stdout = child.stdout.take().context("the server has no stdout")?;
-        let mut lines = BufReader::new(stdout).lines();
-        while let Some(line) = lines.next_line().await? {
-            if let Some(address) = line.strip_prefix("ready on http://") {
-                let socket = format!("ws://{}/ws", address.trim());
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(Self {
-                    socket,
-                    _child: child,
-                });
-            }
-        }
-        anyhow::bail!(
-            "the server ended before it was ready: {}",
-            child.wait().await?
-        )
+        let socket = format!("ws://{}/ws", ready(&mut child).await?);
+        Ok(Self { socket, child })
     }
+
+    /// Where it listens.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        let address = self.socket.trim_start_matches("ws://");
+        Ok(address.trim_end_matches("/ws").parse()?)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+}
+
+/// Waits until a server says on its stdout where it listens: `ready on http://ADDRESS`.
+pub(super) async fn ready(child: &mut Child) -> anyhow::Result<String> {
+    let stdout = child.stdout.take().context("the server has no stdout")?;
+    let mut lines = BufReader::new(stdout).lines();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(address) = line.strip_prefix("ready on http://") {
+            let address = address.trim().to_owned();
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(address);
+        }
+    }
+    anyhow::bail!(
+        "the server ended before it was ready: {}",
+        child.wait().await?
+    )
 }
 
 /// Starts `parlour worker` on a Unix socket. It is killed when dropped.

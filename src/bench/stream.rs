@@ -43,27 +43,42 @@ struct Received {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    let Options {
+        streams, rounds, ..
+    } = options;
+    let added = measure(streams, rounds, options.step_ms, streams * 3).await?;
+    Latencies::of("added by server and sockets, worker to player", &added)?.print(options.format)
+}
+
+/// Plays that many games at once on a worker of that many slots, and gives what was added to
+/// each part of a line.
+pub(super) async fn measure(
+    games: u32,
+    rounds: u32,
+    step_ms: u32,
+    slots: u32,
+) -> anyhow::Result<Vec<Duration>> {
     let scratch = scratch()?;
-    let model = format!("deterministic:{}ms", options.step_ms);
+    let model = format!("deterministic:{step_ms}ms");
     let (front, back) = (scratch.path().join("front"), scratch.path().join("back"));
-    let _worker = start_worker(&back, &model, options.streams * 3)?;
+    let _worker = start_worker(&back, &model, slots)?;
     let tap = Tap::start(&front, back)?;
     let front = front
         .to_str()
         .ok_or_else(|| anyhow::anyhow!("odd temporary folder"))?;
-    let rounds = options.rounds.to_string();
+    let rounds = rounds.to_string();
     let more = [
         ("PARLOUR_WORKER_SOCKET", front),
         ("PARLOUR_ROUNDS", &rounds),
     ];
     let server = Server::start(&scratch.path().join("data"), &model, &more).await?;
 
-    let mut games = tokio::task::JoinSet::new();
-    for _ in 0..options.streams {
-        games.spawn(play(server.socket.clone()));
+    let mut playing = tokio::task::JoinSet::new();
+    for _ in 0..games {
+        playing.spawn(play(server.socket.clone()));
     }
     let mut received = Vec::new();
-    while let Some(game) = games.join_next().await {
+    while let Some(game) = playing.join_next().await {
         received.extend(game??);
     }
     let added = added(&tap.requests(), &received);
@@ -73,7 +88,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         added.len(),
         received.len()
     );
-    Latencies::of("added by server and sockets, worker to player", &added)?.print(options.format)
+    Ok(added)
 }
 
 /// Plays one game and notes what streamed in.

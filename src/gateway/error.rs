@@ -1,9 +1,9 @@
 //! The one place where an error becomes an HTTP status and a body that says what to do.
 //! (Errors inside a socket become close codes: [`crate::rooms::session::close_code`].)
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use std::time::Duration;
 
-use serde::Serialize;
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 
 use super::socket::HandshakeError;
 use crate::store::StoreError;
@@ -13,9 +13,8 @@ use crate::store::StoreError;
 pub(crate) enum GatewayError {
     #[error("pages of {0} may not open a socket here; allow it with PARLOUR_ORIGINS")]
     ForeignOrigin(String),
-    /// The system gave no second handle on the connection: it has too few left.
-    #[error("the server is out of file handles; come back later")]
-    NoLifeline,
+    #[error("your address opens too many sockets; come back in {} s", .0.as_secs())]
+    TooManyConnections(Duration),
     #[error("this is no WebSocket handshake: {0}")]
     Handshake(HandshakeError),
     #[error("there is nothing here")]
@@ -28,16 +27,28 @@ pub(crate) enum GatewayError {
     NoFrontEnd,
 }
 
-#[derive(Serialize)]
-struct Body {
-    error: String,
+impl GatewayError {
+    /// Seconds after which it is worth trying again.
+    pub(super) fn wait(&self) -> Option<u64> {
+        match self {
+            Self::TooManyConnections(wait) => Some(wait.as_secs().max(1)),
+            Self::Store(_) => Some(10),
+            _ => None,
+        }
+    }
+
+    /// What the answer says, JSON.
+    pub(super) fn body(&self) -> String {
+        serde_json::json!({ "error": self.to_string() }).to_string()
+    }
 }
 
 impl ResponseError for GatewayError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
-            Self::NoLifeline | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyConnections(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Handshake(HandshakeError::GetMethodRequired) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Handshake(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -48,11 +59,9 @@ impl ResponseError for GatewayError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if self.status_code() == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", "10"));
+        if let Some(wait) = self.wait() {
+            response.insert_header(("Retry-After", wait));
         }
-        response.json(Body {
-            error: self.to_string(),
-        })
+        response.content_type("application/json").body(self.body())
     }
 }

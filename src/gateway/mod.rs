@@ -2,11 +2,12 @@
 //! the hall's door.
 
 mod crew;
+mod doorkeeper;
 mod error;
-mod frame_guard;
 mod health;
+mod listen;
 mod pages;
 mod reaper;
 mod replay;
-mod socket;
+pub mod socket;
 pub mod web;

@@ -1,100 +1,120 @@
-//! Shuts sockets from outside. A session whose client does not read is not polled, so no
-//! timer inside it can end it; this thread looks at its [`Pulse`] and ends the connection
-//! under it.
+//! One sweep for all sockets: reminds each session to ping, and ends connections that no
+//! session can end.
+//!
+//! A timer of its own for each socket would cost memory, and a client that does not read
+//! holds its session up: the session's mailbox stands still. This thread looks at the
+//! [`Pulse`] of every socket from outside, and shuts the connection under a session that has
+//! been silent for too long.
 
 use std::{
-    any::Any,
-    net::{Shutdown, TcpStream},
-    os::fd::AsFd,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    net::Shutdown,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
 
-use actix_web::dev::Extensions;
+use actix::WeakAddr;
+use socket2::SockRef;
+use tokio::net::TcpStream;
 
-use crate::rooms::{identity::now, pulse::Pulse, tally::Tally};
+use crate::rooms::{
+    identity::now,
+    pulse::Pulse,
+    session::{Session, Tick},
+    tally::Tally,
+};
 
 /// Silent pings after which the connection is shut: one more than the session itself waits
 /// for, so that a client that reads is told why.
 const PATIENCE: u32 = 4;
 
-/// A connection as the reaper holds it. Lives as long as the connection.
-pub(crate) struct Lifeline {
-    /// A second handle on the connection's socket.
-    stream: TcpStream,
-    pulse: OnceLock<Arc<Pulse>>,
+/// Parts that a sweep is done in, so that ten thousand sessions do not wake at once.
+const SLICES: usize = 32;
+
+/// A socket as the reaper holds it; nothing is kept alive by it.
+struct Watched {
+    stream: Weak<TcpStream>,
+    session: WeakAddr<Session>,
+    pulse: Arc<Pulse>,
 }
 
-/// Keeps a handle on every new connection, beside the connection's own.
-pub(crate) fn on_connect(connection: &dyn Any, extensions: &mut Extensions) {
-    let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() else {
-        return;
-    };
-    match stream.as_fd().try_clone_to_owned() {
-        Ok(handle) => {
-            extensions.insert(Arc::new(Lifeline {
-                stream: TcpStream::from(handle),
-                pulse: OnceLock::new(),
-            }));
-        }
-        Err(error) => tracing::warn!(%error, "no handle is left for a connection"),
-    }
+#[derive(Default)]
+struct Sockets {
+    slices: [Mutex<Vec<Watched>>; SLICES],
+    next: AtomicUsize,
 }
 
 /// The sockets that the reaper looks after.
 #[derive(Clone, Default)]
 pub(crate) struct Reaper {
-    lines: Arc<Mutex<Vec<Weak<Lifeline>>>>,
+    sockets: Arc<Sockets>,
 }
 
 impl Reaper {
     /// Starts the thread. It ends when every handle is gone.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
     pub(crate) fn start(ping_every: Duration, tally: Arc<Tally>) -> std::io::Result<Self> {
         let reaper = Self::default();
-        let lines = Arc::downgrade(&reaper.lines);
+        let sockets = Arc::downgrade(&reaper.sockets);
         thread::Builder::new()
             .name("reaper".into())
             .spawn(move || {
-                while let Some(lines) = lines.upgrade() {
-                    reap(&lines, ping_every * PATIENCE, &tally);
-                    drop(lines);
-                    thread::sleep(ping_every / 2);
+                for slice in (0..SLICES).cycle() {
+                    thread::sleep(ping_every / SLICES as u32);
+                    let Some(sockets) = sockets.upgrade() else {
+                        return;
+                    };
+                    sweep(&sockets.slices[slice], ping_every * PATIENCE, &tally);
                 }
             })?;
         Ok(reaper)
     }
 
     /// Looks after a socket from now on.
-    pub(crate) fn watch(&self, line: &Arc<Lifeline>, pulse: Arc<Pulse>) {
-        if line.pulse.set(pulse).is_ok() {
-            self.lines
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(Arc::downgrade(line));
-        }
+    pub(crate) fn watch(
+        &self,
+        stream: &Arc<TcpStream>,
+        session: WeakAddr<Session>,
+        pulse: Arc<Pulse>,
+    ) {
+        let slice = self.sockets.next.fetch_add(1, Ordering::Relaxed) % SLICES;
+        self.sockets.slices[slice]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Watched {
+                stream: Arc::downgrade(stream),
+                session,
+                pulse,
+            });
     }
 }
 
-fn reap(lines: &Mutex<Vec<Weak<Lifeline>>>, limit: Duration, tally: &Tally) {
+fn sweep(slice: &Mutex<Vec<Watched>>, limit: Duration, tally: &Tally) {
     let now = now();
-    lines
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .retain(|line| {
-            let Some(line) = line.upgrade() else {
-                return false;
-            };
-            let silent = line
-                .pulse
-                .get()
-                .is_some_and(|pulse| Duration::from_millis(pulse.silence(now)) > limit);
-            if silent {
-                tracing::info!("a socket that neither reads nor answers is shut");
-                tally.too_slow(1);
-                // It may be closed already, which is what is wanted.
-                let _ = line.stream.shutdown(Shutdown::Both);
-            }
-            !silent
-        });
+    let mut watched = slice.lock().unwrap_or_else(PoisonError::into_inner);
+    watched.retain(|socket| {
+        let Some(stream) = socket.stream.upgrade() else {
+            return false;
+        };
+        let silent = Duration::from_millis(socket.pulse.silence(now)) > limit;
+        if silent {
+            tracing::info!("a socket that neither reads nor answers is shut");
+            tally.too_slow(1);
+            // It may be closed already, which is what is wanted.
+            let _ = SockRef::from(&*stream).shutdown(Shutdown::Both);
+        } else if let Some(session) = socket.session.upgrade() {
+            // A full mailbox is a session that is held up: its turn comes or its time is up.
+            let _ = session.try_send(Tick);
+        }
+        !silent
+    });
+    let (held, room) = (watched.len(), watched.capacity());
+    if room > 64 && held < room / 4 {
+        watched.shrink_to(held * 2);
+    }
 }

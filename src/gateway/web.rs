@@ -8,7 +8,7 @@ use std::{
 
 use actix::Actor;
 use actix_web::{
-    App, HttpServer, Route, guard,
+    App, HttpRequest, HttpResponse, Route, guard,
     middleware::{Compress, DefaultHeaders},
     web,
 };
@@ -19,9 +19,11 @@ use tokio::{
 
 use super::{
     crew::Crew,
+    doorkeeper::{DoorRules, Doorkeeper},
+    error::GatewayError,
     health::{self, Vitals},
-    pages,
-    reaper::{self, Reaper},
+    listen, pages,
+    reaper::Reaper,
     replay,
     socket::{self, Porch},
 };
@@ -134,14 +136,19 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let socket_cap = settings.sockets as usize;
     let permits = Arc::new(Semaphore::new(socket_cap));
     let ping_every = settings.ping_every();
-    let porch = web::Data::new(Porch {
-        door: Doorway {
+    let porch = Arc::new(Porch {
+        door: Arc::new(Doorway {
             hall: hall.clone(),
             tally: Arc::clone(&tally),
             ping_every,
-        },
+        }),
         reaper: Reaper::start(ping_every, tally)?,
         permits: Arc::clone(&permits),
+        keeper: Doorkeeper::new(DoorRules {
+            sockets: settings.sockets_per_address,
+            per_minute: settings.connects_per_minute,
+            proxies: settings.trust_proxy.clone(),
+        }),
         origins: settings.origins.clone(),
         sockets: AtomicU64::new(0),
     });
@@ -152,13 +159,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         socket_cap,
     });
     let house = web::Data::new(house);
-    let listen = |source| ServeError::Listen {
-        address: settings.bind,
-        source,
-    };
-    let server = HttpServer::new(move || {
+    listen::raise_file_limit(socket_cap);
+    let pages = move || {
         App::new()
-            .app_data(porch.clone())
             .app_data(vitals.clone())
             .app_data(house.clone())
             .wrap(
@@ -168,8 +171,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .add(("X-Frame-Options", "DENY"))
                     .add(("Referrer-Policy", "same-origin")),
             )
-            .route("/ws", web::get().to(socket::open))
-            .route("/ws/{room}", web::get().to(socket::open))
+            // A handshake does not come here.
+            .route(socket::PATH, web::get().to(no_handshake))
+            .route(socket::ROOM_PATH, web::get().to(no_handshake))
             .service(
                 web::scope("")
                     .wrap(Compress::default())
@@ -182,14 +186,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .route("/replay/{room:.*}", read().to(pages::index))
                     .default_service(read().to(pages::file)),
             )
-    })
-    .on_connect(reaper::on_connect)
-    .disable_signals()
-    .shutdown_timeout(FAREWELL.as_secs())
-    .bind(settings.bind)
-    .map_err(listen)?;
-    let address = server.addrs().first().copied().unwrap_or(settings.bind);
-    let server = server.run();
+    };
+    let (server, address) = listen::listen(settings.bind, socket_cap, FAREWELL, porch, pages)
+        .map_err(|source| ServeError::Listen {
+            address: settings.bind,
+            source,
+        })?;
     let handle = server.handle();
     let running = actix_web::rt::spawn(server);
     let sweeper = actix_web::rt::spawn(sweep(store, keep));
@@ -218,6 +220,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     }
     crew.stop().await;
     Ok(())
+}
+
+/// `GET /ws` without the headers of a handshake.
+async fn no_handshake(request: HttpRequest) -> Result<HttpResponse, GatewayError> {
+    socket::accept(request.head()).map_err(GatewayError::Handshake)?;
+    Err(GatewayError::NotFound)
 }
 
 /// GET, and HEAD for those who only ask whether it is there.

@@ -16,6 +16,7 @@ pub mod hall;
 pub mod identity;
 pub(crate) mod journal;
 mod judge;
+pub mod link;
 mod messages;
 pub mod pulse;
 mod room;

@@ -1,21 +1,24 @@
 //! One browser socket: reads, limits, passes on, writes. It knows no rules and keeps
 //! nothing that the hall or a room could not tell it again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll, ready},
+    time::Duration,
+};
 
 use actix::{
-    Actor, ActorContext, Addr, AsyncContext, Handler, Recipient, Running, StreamHandler,
-    prelude::SendError,
+    Actor, ActorContext, ActorFuture, Addr, AsyncContext, Context, Handler, Message, Recipient,
+    Running, prelude::SendError,
 };
-use actix_http::ws::Item;
-use actix_web_actors::ws::{self, CloseCode, CloseReason, WebsocketContext};
-
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     bucket::Bucket,
     hall::{ANSWER_LIMIT, Hall},
     identity::{NAME_LIMIT, now},
+    link::{Fault, FrameLimits, Heard, Link},
     messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Wish, refused},
     pulse::{Pulse, SocketId},
     tally::Tally,
@@ -29,6 +32,27 @@ const MAILBOX: usize = 64;
 
 /// Pings that may go unanswered.
 const PATIENCE: u32 = 3;
+
+/// Bytes that wait for a client before its messages are left in the mailbox, and nothing
+/// more is read from it.
+const HIGH_WATER: usize = 16 << 10;
+
+/// Messages that are read before others get their turn.
+const TURN: usize = 16;
+
+/// What a client of ours may send.
+pub const LIMITS: FrameLimits = FrameLimits {
+    message: MAX_CLIENT_FRAME,
+    frames: 32,
+};
+
+/// A place among the sockets that may be open. It comes back when this is dropped.
+pub type Place = Box<dyn Any + Send>;
+
+/// It is time to ping, and to see whether the client is still there.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tick;
 
 /// What a session needs of its house.
 #[derive(Clone)]
@@ -50,26 +74,26 @@ enum State {
 
 /// The actor.
 pub struct Session {
-    door: Doorway,
+    door: Arc<Doorway>,
     socket: SocketId,
     pulse: Arc<Pulse>,
     state: State,
     moves: Option<Recipient<FromPlayer>>,
     bucket: Bucket,
-    /// A message that comes in several frames.
-    fragments: Option<Vec<u8>>,
+    /// None once it is handed on to say goodbye.
+    link: Option<Link>,
     pings: u32,
-    /// Its place among the sockets that may be open; comes back when the actor goes. None
-    /// when every place is taken: it is told so and goes.
-    place: Option<OwnedSemaphorePermit>,
+    /// Why there is none, otherwise: the client is told so and goes.
+    place: Result<Place, &'static str>,
 }
 
 impl Session {
     pub fn new(
-        door: Doorway,
+        door: Arc<Doorway>,
         socket: SocketId,
         pulse: Arc<Pulse>,
-        place: Option<OwnedSemaphorePermit>,
+        link: Link,
+        place: Result<Place, &'static str>,
     ) -> Self {
         Self {
             door,
@@ -78,23 +102,28 @@ impl Session {
             state: State::Fresh,
             moves: None,
             bucket: Bucket::new(now()),
-            fragments: None,
+            link: Some(link),
             pings: 0,
             place,
         }
     }
 
-    fn say(&self, message: &ToClient, ctx: &mut WebsocketContext<Self>) {
+    fn say(&mut self, message: &ToClient, ctx: &mut Context<Self>) {
         let text = serde_json::to_string(message).expect("a message has string keys only");
-        ctx.text(text);
+        if let Some(link) = &mut self.link {
+            link.say(&text);
+            if link.backlog() > HIGH_WATER && !ctx.waiting() {
+                ctx.wait(Drain);
+            }
+        }
     }
 
-    fn refuse(&self, id: u32, code: RefusalCode, why: &str, ctx: &mut WebsocketContext<Self>) {
+    fn refuse(&mut self, id: u32, code: RefusalCode, why: &str, ctx: &mut Context<Self>) {
         self.door.tally.refused(code);
         self.say(&refused(id, code, why), ctx);
     }
 
-    fn bye(&mut self, bye: Bye, why: &str, ctx: &mut WebsocketContext<Self>) {
+    fn bye(&mut self, bye: Bye, why: &str, ctx: &mut Context<Self>) {
         if matches!(self.state, State::Closed) {
             return;
         }
@@ -106,22 +135,29 @@ impl Session {
             message: why.to_owned(),
         };
         self.say(&message, ctx);
-        ctx.close(Some(CloseReason {
-            code: CloseCode::Other(code),
-            description: Some(why.to_owned()),
-        }));
-        // The close frame alone would leave the actor running until the client answers.
+        if let Some(link) = &mut self.link {
+            link.close(Some(code), why);
+        }
+        // The rest is for whoever lingers with the link.
         ctx.stop();
     }
 
-    fn look_after(&mut self, ctx: &mut WebsocketContext<Self>) {
-        if let Some(bye) = self.pulse.doomed() {
-            let why = match bye {
-                Bye::Elsewhere => "this session was opened elsewhere",
-                Bye::Restarting => "the server restarts",
-                _ => "you read too slowly",
-            };
-            self.bye(bye, why, ctx);
+    /// Goes if others left word that it must.
+    fn heed(&mut self, ctx: &mut Context<Self>) -> bool {
+        let Some(bye) = self.pulse.doomed() else {
+            return false;
+        };
+        let why = match bye {
+            Bye::Elsewhere => "this session was opened elsewhere",
+            Bye::Restarting => "the server restarts",
+            _ => "you read too slowly",
+        };
+        self.bye(bye, why, ctx);
+        true
+    }
+
+    fn look_after(&mut self, ctx: &mut Context<Self>) {
+        if matches!(self.state, State::Closed) || self.heed(ctx) {
             return;
         }
         let limit = self.door.ping_every * PATIENCE;
@@ -130,12 +166,12 @@ impl Session {
         let never_came = matches!(self.state, State::Fresh) && self.pings > PATIENCE;
         if silence > limit || never_came {
             self.bye(Bye::Silent, "nothing was heard from you", ctx);
-        } else {
-            ctx.ping(b"");
+        } else if let Some(link) = &mut self.link {
+            link.ping();
         }
     }
 
-    fn read(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
+    fn read(&mut self, text: &str, ctx: &mut Context<Self>) {
         let message = match serde_json::from_str::<FromClient>(text) {
             Ok(message) => message,
             Err(_) if matches!(self.state, State::Fresh) => {
@@ -185,7 +221,7 @@ impl Session {
         }
     }
 
-    fn hello(&mut self, protocol: u16, session: Option<String>, ctx: &mut WebsocketContext<Self>) {
+    fn hello(&mut self, protocol: u16, session: Option<String>, ctx: &mut Context<Self>) {
         if !matches!(self.state, State::Fresh) {
             self.refuse(0, RefusalCode::NotNow, "you are known already", ctx);
         } else if protocol != PROTOCOL {
@@ -201,7 +237,7 @@ impl Session {
         }
     }
 
-    fn pass_on(&mut self, id: u32, message: FromClient, ctx: &mut WebsocketContext<Self>) {
+    fn pass_on(&mut self, id: u32, message: FromClient, ctx: &mut Context<Self>) {
         let wish = match message {
             FromClient::Answer { round, text, .. } => {
                 return self.play(id, Move::Answer { round, text }, ctx);
@@ -233,7 +269,7 @@ impl Session {
         }
     }
 
-    fn play(&mut self, id: u32, what: Move, ctx: &mut WebsocketContext<Self>) {
+    fn play(&mut self, id: u32, what: Move, ctx: &mut Context<Self>) {
         let Some(moves) = &self.moves else {
             self.refuse(id, RefusalCode::NoSuchRoom, "you sit in no room", ctx);
             return;
@@ -250,31 +286,105 @@ impl Session {
         }
     }
 
-    fn gather(&mut self, item: Item, ctx: &mut WebsocketContext<Self>) {
-        let (piece, last) = match item {
-            Item::FirstText(piece) if self.fragments.is_none() => {
-                self.fragments = Some(Vec::new());
-                (piece, false)
+    fn hear(&mut self, heard: Heard, ctx: &mut Context<Self>) {
+        self.pulse.beat(now());
+        match heard {
+            Heard::Text(text) => self.read(&text, ctx),
+            Heard::Ping(payload) => {
+                if self.bucket.take(now())
+                    && let Some(link) = &mut self.link
+                {
+                    link.pong(&payload);
+                }
             }
-            Item::Continue(piece) => (piece, false),
-            Item::Last(piece) => (piece, true),
-            Item::FirstText(_) | Item::FirstBinary(_) => {
-                return self.bye(Bye::Hostile, "text frames only", ctx);
-            }
-        };
-        let Some(fragments) = &mut self.fragments else {
-            return self.bye(Bye::Hostile, "a continuation of nothing", ctx);
-        };
-        if fragments.len() + piece.len() > MAX_CLIENT_FRAME {
-            return self.bye(Bye::Hostile, "the message is too long", ctx);
-        }
-        fragments.extend_from_slice(&piece);
-        if last && let Some(whole) = self.fragments.take() {
-            match String::from_utf8(whole) {
-                Ok(text) => self.read(&text, ctx),
-                Err(_) => self.bye(Bye::Hostile, "the text is not UTF-8", ctx),
+            Heard::Pong => {}
+            Heard::Binary(_) => self.bye(Bye::Hostile, "text frames only", ctx),
+            Heard::Close(code) => {
+                self.state = State::Closed;
+                if let Some(link) = &mut self.link {
+                    link.close(code, "");
+                }
+                ctx.stop();
             }
         }
+    }
+
+    /// Reads a few messages and hands on what was said. Ready when the connection is gone.
+    fn pump(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        let mut turns = 0;
+        while !matches!(self.state, State::Closed) {
+            let Some(link) = &mut self.link else { break };
+            if link.backlog() > HIGH_WATER {
+                break;
+            }
+            if turns == TURN {
+                task.waker().wake_by_ref();
+                break;
+            }
+            turns += 1;
+            match link.poll_hear(task) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(heard)) => self.hear(heard, ctx),
+                Poll::Ready(Err(Fault::Gone)) => {
+                    ctx.stop();
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Err(fault)) => {
+                    tracing::debug!(socket = self.socket, %fault, "a socket breaks the protocol");
+                    self.bye(Bye::Hostile, "frames no client of ours sends", ctx);
+                }
+            }
+        }
+        match self.flush(ctx, task) {
+            Poll::Pending if !ctx.waiting() => ctx.wait(Drain),
+            _ => {}
+        }
+        Poll::Pending
+    }
+
+    /// Ready when the system has taken all that was said, or the connection is gone.
+    fn flush(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        if let Some(link) = &mut self.link
+            && ready!(link.poll_flush(task)).is_err()
+        {
+            ctx.stop();
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Reads and writes whenever the actor runs.
+struct Pump;
+
+impl ActorFuture<Session> for Pump {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut Session,
+        ctx: &mut Context<Session>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        session.pump(ctx, task)
+    }
+}
+
+/// Holds everything else up until the client has taken what waits for it: messages stay in
+/// the mailbox, whose senders find it full, and nothing is read.
+struct Drain;
+
+impl ActorFuture<Session> for Drain {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut Session,
+        ctx: &mut Context<Session>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        ready!(session.flush(ctx, task));
+        session.heed(ctx);
+        Poll::Ready(())
     }
 }
 
@@ -298,15 +408,14 @@ pub fn close_code(bye: Bye) -> (u16, bool) {
 }
 
 impl Actor for Session {
-    type Context = WebsocketContext<Self>;
+    type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        if self.place.is_none() {
-            self.bye(Bye::Full, "every place is taken; come back later", ctx);
-            return;
+        match self.place {
+            Ok(_) => drop(ctx.spawn(Pump)),
+            Err(why) => self.bye(Bye::Full, why, ctx),
         }
-        ctx.run_interval(self.door.ping_every, Self::look_after);
     }
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
@@ -317,6 +426,24 @@ impl Actor for Session {
         self.door.hall.do_send(SignOut {
             socket: self.socket,
         });
+        // Only who was told something has to hear it out.
+        if matches!(self.state, State::Closed)
+            && let Some(link) = self.link.take()
+        {
+            let place = std::mem::replace(&mut self.place, Err(""));
+            actix::spawn(async move {
+                link.linger().await;
+                drop(place);
+            });
+        }
+    }
+}
+
+impl Handler<Tick> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
+        self.look_after(ctx);
     }
 }
 
@@ -348,31 +475,5 @@ impl Handler<ToSession> for Session {
     }
 }
 
-impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Session {
-    fn handle(&mut self, item: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
-        if matches!(self.state, State::Closed) {
-            return;
-        }
-        self.pulse.beat(now());
-        match item {
-            Ok(ws::Message::Text(text)) => self.read(&text, ctx),
-            Ok(ws::Message::Continuation(item)) => self.gather(item, ctx),
-            Ok(ws::Message::Ping(payload)) => {
-                if self.bucket.take(now()) {
-                    ctx.pong(&payload);
-                }
-            }
-            Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
-            Ok(ws::Message::Binary(_)) => self.bye(Bye::Hostile, "text frames only", ctx),
-            Ok(ws::Message::Close(reason)) => {
-                self.state = State::Closed;
-                ctx.close(reason);
-                ctx.stop();
-            }
-            Err(error) => {
-                tracing::debug!(socket = self.socket, %error, "a socket breaks the protocol");
-                self.bye(Bye::Hostile, "frames no client of ours sends", ctx);
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Frames and words that no client of ours sends.
 
 use futures_util::{SinkExt, StreamExt};
-use parlour::wire::browser::{FromClient, PROTOCOL, RefusalCode, ToClient};
+use parlour::wire::browser::{Bye, FromClient, PROTOCOL, RefusalCode, ToClient};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -11,9 +11,13 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-use crate::support::{client::Client, house::House, models};
+use crate::support::{
+    client::{Client, Socket},
+    house::House,
+    models,
+};
 
-async fn bare(house: &House) -> crate::support::client::Socket {
+async fn bare(house: &House) -> Socket {
     connect_async(house.socket()).await.expect("a socket").0
 }
 
@@ -209,4 +213,105 @@ async fn reserved_bits_are_hostile() {
     let house = models::scripted(&[]);
     let heard = pester(&house, &[0xc1, 0x81, 0, 0, 0, 0, b'a'], &[0; 1024]).await;
     assert!(says_hostile(&heard), "{}", String::from_utf8_lossy(&heard));
+}
+
+/// How a handshake that names these clients went: the first message and the socket, or the
+/// HTTP status.
+async fn knock(house: &House, forwarded: Option<&'static str>) -> Result<Entered, u16> {
+    let mut request = house.socket().into_client_request().expect("a request");
+    if let Some(forwarded) = forwarded {
+        request
+            .headers_mut()
+            .insert("X-Forwarded-For", HeaderValue::from_static(forwarded));
+    }
+    let mut socket = match connect_async(request).await {
+        Ok((socket, _)) => socket,
+        Err(tungstenite::Error::Http(response)) => {
+            assert!(response.headers().contains_key("retry-after"));
+            return Err(response.status().as_u16());
+        }
+        Err(error) => panic!("{error}"),
+    };
+    // It may have been sent away before it could say so.
+    let _ = socket.send(hello()).await;
+    loop {
+        match socket.next().await.expect("an answer") {
+            Ok(Message::Text(text)) => {
+                let heard = serde_json::from_str(&text).expect("a message");
+                return Ok(Entered {
+                    heard,
+                    _socket: socket,
+                });
+            }
+            Ok(_) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// It stays open as long as this is held.
+struct Entered {
+    heard: ToClient,
+    _socket: Socket,
+}
+
+fn is_welcome(answer: &Result<Entered, u16>) -> bool {
+    matches!(answer, Ok(entered) if matches!(entered.heard, ToClient::Welcome { .. }))
+}
+
+fn is_full(answer: &Result<Entered, u16>) -> bool {
+    let full = |heard: &ToClient| {
+        matches!(
+            heard,
+            ToClient::Bye {
+                code: Bye::Full,
+                come_back: true,
+                ..
+            }
+        )
+    };
+    matches!(answer, Ok(entered) if full(&entered.heard))
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_sockets_and_no_more() {
+    let house = models::scripted(&[("PARLOUR_SOCKETS_PER_ADDRESS", "2")]);
+    let (first, second) = (knock(&house, None).await, knock(&house, None).await);
+    assert!(is_welcome(&first) && is_welcome(&second));
+    // Without a proxy that is trusted, nobody can be somebody else by saying so.
+    let third = knock(&house, Some("1.2.3.4")).await;
+    assert!(is_full(&third));
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_who_its_clients_are() {
+    let house = models::scripted(&[
+        ("PARLOUR_SOCKETS_PER_ADDRESS", "1"),
+        ("PARLOUR_TRUST_PROXY", "127.0.0.0/8, ::1"),
+    ]);
+    let first = knock(&house, Some("1.2.3.4")).await;
+    let other = knock(&house, Some("5.6.7.8")).await;
+    assert!(is_welcome(&first) && is_welcome(&other));
+    // What stands before the proxy's own word, the client made up.
+    let again = knock(&house, Some("9.9.9.9, 1.2.3.4")).await;
+    assert!(is_full(&again));
+}
+
+#[tokio::test]
+async fn who_comes_too_often_is_told_when_to_come_again() {
+    let house = models::scripted(&[("PARLOUR_CONNECTS_PER_MINUTE", "3")]);
+    for _ in 0..3 {
+        assert!(is_welcome(&knock(&house, None).await));
+    }
+    assert_eq!(knock(&house, None).await.err(), Some(429));
+}
+
+#[tokio::test]
+async fn a_handshake_elsewhere_is_told_that_nothing_is_there() {
+    let house = models::scripted(&[]);
+    let url = house.socket().replace("/ws", "/elsewhere");
+    match connect_async(url).await {
+        Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 404),
+        other => panic!("{other:?}"),
+    }
 }

@@ -4,16 +4,7 @@
 //! gigabytes makes it buffer gigabytes; and it passes on any number of continuations. Here a
 //! header that no client of ours would send ends the stream before its payload is kept.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use actix_web::{error::PayloadError, web::Bytes};
-use futures_util::{Stream, StreamExt};
-
-/// Frames that one message may come in.
-const MAX_FRAGMENTS: u32 = 32;
+use super::FrameLimits;
 
 /// Longest payload of a control frame, bytes (RFC 6455, section 5.5).
 const MAX_CONTROL: u64 = 125;
@@ -23,7 +14,7 @@ const MAX_HEADER: usize = 14;
 
 /// What was wrong with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offence {
+pub(super) enum Offence {
     /// The frame, or the message with it, is longer than allowed.
     TooLong,
     TooManyFragments,
@@ -33,8 +24,8 @@ pub(crate) enum Offence {
 
 /// Follows a stream of bytes from header to header. Holds no payload.
 #[derive(Debug)]
-pub(crate) struct FrameGuard {
-    limit: u64,
+pub(super) struct FrameGuard {
+    limits: FrameLimits,
     header: [u8; MAX_HEADER],
     have: usize,
     /// Bytes of payload until the next header.
@@ -45,10 +36,9 @@ pub(crate) struct FrameGuard {
 }
 
 impl FrameGuard {
-    /// Lets messages of up to `limit` bytes pass.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(super) fn new(limits: FrameLimits) -> Self {
         Self {
-            limit: limit as u64,
+            limits,
             header: [0; MAX_HEADER],
             have: 0,
             payload: 0,
@@ -57,11 +47,10 @@ impl FrameGuard {
         }
     }
 
-    /// Looks at the next bytes, cut anywhere.
-    ///
-    /// # Errors
-    /// At the first frame that may not pass.
-    pub(crate) fn inspect(&mut self, mut bytes: &[u8]) -> Result<(), Offence> {
+    /// Looks at the next bytes, cut anywhere. Gives how many of them may pass, and what is
+    /// wrong with the frame behind them; nothing may be asked after that.
+    pub(super) fn inspect(&mut self, all: &[u8]) -> (usize, Result<(), Offence>) {
+        let mut bytes = all;
         while !bytes.is_empty() {
             if self.payload > 0 {
                 let here = usize::try_from(self.payload)
@@ -75,11 +64,14 @@ impl FrameGuard {
             self.have += 1;
             bytes = &bytes[1..];
             if self.have >= 2 && self.have == self.header_len() {
-                self.judge()?;
+                if let Err(offence) = self.judge() {
+                    let looked_at = all.len() - bytes.len();
+                    return (looked_at.saturating_sub(self.have), Err(offence));
+                }
                 self.have = 0;
             }
         }
-        Ok(())
+        (all.len(), Ok(()))
     }
 
     /// Length of the header, once its first two bytes are there.
@@ -122,10 +114,10 @@ impl FrameGuard {
                 }
                 self.fragments += 1;
                 self.gathered = self.gathered.saturating_add(length);
-                if self.gathered > self.limit {
+                if self.gathered > self.limits.message as u64 {
                     return Err(Offence::TooLong);
                 }
-                if self.fragments > MAX_FRAGMENTS {
+                if self.fragments > self.limits.frames {
                     return Err(Offence::TooManyFragments);
                 }
                 if last {
@@ -140,56 +132,16 @@ impl FrameGuard {
     }
 }
 
-/// A socket's incoming bytes, up to the first offence.
-pub(crate) struct Guarded<S> {
-    stream: S,
-    guard: FrameGuard,
-    ended: bool,
-}
-
-impl<S> Guarded<S> {
-    pub(crate) fn new(stream: S, limit: usize) -> Self {
-        Self {
-            stream,
-            guard: FrameGuard::new(limit),
-            ended: false,
-        }
-    }
-}
-
-impl<S> Stream for Guarded<S>
-where
-    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
-{
-    type Item = Result<Bytes, PayloadError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let item = match self.stream.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(bytes))) => match self.guard.inspect(&bytes) {
-                Ok(()) => Some(Ok(bytes)),
-                Err(offence) => {
-                    tracing::debug!(?offence, "a socket is refused its frame");
-                    Some(Err(PayloadError::Overflow))
-                }
-            },
-            Poll::Ready(item) => item,
-            Poll::Pending => return Poll::Pending,
-        };
-        self.ended = !matches!(item, Some(Ok(_)));
-        Poll::Ready(item)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const LIMIT: usize = 1000;
+    const LIMITS: FrameLimits = FrameLimits {
+        message: 1000,
+        frames: 32,
+    };
 
     /// A masked frame's header and as much payload as asked for.
     fn frame(first: u8, announced: u64, payload: usize) -> Vec<u8> {
@@ -213,7 +165,7 @@ mod tests {
     }
 
     fn inspect(bytes: &[u8]) -> Result<(), Offence> {
-        FrameGuard::new(LIMIT).inspect(bytes)
+        FrameGuard::new(LIMITS).inspect(bytes).1
     }
 
     #[test]
@@ -232,7 +184,7 @@ mod tests {
         assert_eq!(inspect(&long), Err(Offence::TooLong));
 
         let mut many = whole(0x01, 1);
-        for _ in 0..MAX_FRAGMENTS {
+        for _ in 0..LIMITS.frames {
             many.extend(whole(0x00, 0));
         }
         assert_eq!(inspect(&many), Err(Offence::TooManyFragments));
@@ -266,6 +218,15 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_came_before_an_offence_passes() {
+        let mut bytes = whole(0x81, 3);
+        let good = bytes.len();
+        bytes.extend(whole(0xc1, 3));
+        let (passed, verdict) = FrameGuard::new(LIMITS).inspect(&bytes);
+        assert_eq!((passed, verdict), (good, Err(Offence::Malformed)));
+    }
+
     proptest! {
         #[test]
         fn where_the_bytes_are_cut_makes_no_difference(
@@ -274,12 +235,12 @@ mod tests {
         ) {
             let bytes: Vec<u8> = frames.iter().flat_map(|(first, length)| whole(*first, *length)).collect();
             let at_once = inspect(&bytes);
-            let mut guard = FrameGuard::new(LIMIT);
+            let mut guard = FrameGuard::new(LIMITS);
             let mut rest = bytes.as_slice();
             let mut result = Ok(());
             for cut in cuts.iter().cycle() {
                 let (now, later) = rest.split_at((*cut).min(rest.len()));
-                result = guard.inspect(now);
+                result = guard.inspect(now).1;
                 rest = later;
                 if result.is_err() || rest.is_empty() {
                     break;
