@@ -31,7 +31,7 @@ pub(crate) struct Query {
 struct Replay {
     room: String,
     epoch: u32,
-    events: Vec<Stamped>,
+    events: Vec<Stamped<Event>>,
 }
 
 /// `GET /api/replay/{room}?format=json|jsonl|csv`. A game that goes on is as unknown as one
@@ -57,7 +57,7 @@ pub(crate) async fn replay(
     if !journal.game().is_over() {
         return Err(GatewayError::NotFound);
     }
-    let events: Vec<Stamped> = journal.stamped(0).collect();
+    let events: Vec<Stamped<Event>> = journal.stamped(0).collect();
     let mut response = HttpResponse::Ok();
     // What is over does not change, but it can be deleted.
     response.insert_header((header::CACHE_CONTROL, "private, max-age=3600"));
@@ -83,7 +83,7 @@ fn attachment(room: &str, extension: &str) -> (header::HeaderName, String) {
     (header::CONTENT_DISPOSITION, name)
 }
 
-fn jsonl(events: &[Stamped]) -> String {
+fn jsonl(events: &[Stamped<Event>]) -> String {
     let mut lines = String::new();
     for event in events {
         lines += &serde_json::to_string(event).expect("an event has string keys only");
@@ -93,7 +93,7 @@ fn jsonl(events: &[Stamped]) -> String {
 }
 
 /// One line per thing said. `who` is `judge`, `player` or `bot`.
-fn csv(events: &[Stamped]) -> String {
+fn csv(events: &[Stamped<Event>]) -> String {
     let mut table = String::from("offset,at,round,what,who,seat,text,decision,confidence\r\n");
     let mut player = None;
     for Stamped { offset, at, event } in events {
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::play::imitation::{Grounds, Verdict};
 
-    fn stamped(offset: u32, event: Event) -> Stamped {
+    fn stamped(offset: u32, event: Event) -> Stamped<Event> {
         Stamped {
             offset,
             at: 5,

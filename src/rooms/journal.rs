@@ -109,7 +109,7 @@ impl Journal {
     }
 
     /// The events from `offset` on, as far as the player may see them now.
-    pub(crate) fn stamped(&self, offset: u32) -> impl Iterator<Item = Stamped> {
+    pub(crate) fn stamped(&self, offset: u32) -> impl Iterator<Item = Stamped<Event>> {
         (0u32..)
             .zip(&self.entries)
             .skip(offset as usize)
@@ -122,7 +122,7 @@ impl Journal {
 
     /// The events from `offset` on as the player lives through them: what was veiled when it
     /// happened stays so until [`Self::unveiled`] tells it, also when the end came at once.
-    pub(crate) fn lived(&self, offset: u32) -> impl Iterator<Item = Stamped> {
+    pub(crate) fn lived(&self, offset: u32) -> impl Iterator<Item = Stamped<Event>> {
         (0u32..)
             .zip(&self.entries)
             .skip(offset as usize)
@@ -155,7 +155,7 @@ impl Journal {
         if !self.game.is_over() {
             return None;
         }
-        let events: Vec<Stamped> = self
+        let events: Vec<Stamped<Event>> = self
             .stamped(0)
             .zip(&self.entries)
             .filter(|(_, entry)| entry.was_veiled())

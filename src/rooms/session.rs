@@ -174,7 +174,11 @@ impl Session {
             | FromClient::Resume { id, .. }
             | FromClient::Answer { id, .. }
             | FromClient::Stop { id }
-            | FromClient::Leave { id } => *id,
+            | FromClient::Leave { id }
+            | FromClient::OpenTable { id, .. }
+            | FromClient::JoinTable { id, .. }
+            | FromClient::Act { id, .. }
+            | FromClient::Lobby { id, .. } => *id,
         };
         if !allowed {
             self.refuse(id, RefusalCode::TooFast, "slow down", ctx);
@@ -221,6 +225,12 @@ impl Session {
                 offset,
             },
             FromClient::Leave { .. } => Wish::Leave,
+            FromClient::OpenTable { .. }
+            | FromClient::JoinTable { .. }
+            | FromClient::Act { .. }
+            | FromClient::Lobby { .. } => {
+                return self.refuse(id, RefusalCode::NotNow, "no tables yet", ctx);
+            }
             FromClient::Hello { .. } | FromClient::Ping { .. } => return,
         };
         let request = FromGuest {
