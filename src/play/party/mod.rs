@@ -188,6 +188,7 @@ pub struct VoterScore {
 /// What happened at the table. Its log is a list of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[ts(rename = "TableEvent")]
 pub enum Event {
     /// Somebody opened the table and is its host, member 0 (who [`Event::Came`] next).
     TableOpened {
@@ -333,6 +334,7 @@ pub enum Command {
 /// What a member does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "act", rename_all = "snake_case")]
+#[ts(export)]
 pub enum Act {
     Take {
         role: Role,
