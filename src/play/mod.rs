@@ -3,6 +3,7 @@
 
 pub mod evidence;
 pub mod imitation;
+pub mod party;
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMillis = u64;

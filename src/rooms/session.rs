@@ -16,10 +16,11 @@ use actix::{
 
 use super::{
     bucket::Bucket,
+    frame::Frame,
     hall::{ANSWER_LIMIT, Hall},
     identity::{NAME_LIMIT, now},
     link::{Fault, FrameLimits, Heard, Link},
-    messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Wish, refused},
+    messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Want, Wish, refused},
     pulse::{Pulse, SocketId},
     tally::Tally,
 };
@@ -109,9 +110,12 @@ impl Session {
     }
 
     fn say(&mut self, message: &ToClient, ctx: &mut Context<Self>) {
-        let text = serde_json::to_string(message).expect("a message has string keys only");
+        self.send(&Frame::of(message), ctx);
+    }
+
+    fn send(&mut self, frame: &Frame, ctx: &mut Context<Self>) {
         if let Some(link) = &mut self.link {
-            link.say(&text);
+            link.say(frame.text());
             if link.backlog() > HIGH_WATER && !ctx.waiting() {
                 ctx.wait(Drain);
             }
@@ -210,7 +214,11 @@ impl Session {
             | FromClient::Resume { id, .. }
             | FromClient::Answer { id, .. }
             | FromClient::Stop { id }
-            | FromClient::Leave { id } => *id,
+            | FromClient::Leave { id }
+            | FromClient::OpenTable { id, .. }
+            | FromClient::JoinTable { id, .. }
+            | FromClient::Act { id, .. }
+            | FromClient::Lobby { id, .. } => *id,
         };
         if !allowed {
             self.refuse(id, RefusalCode::TooFast, "slow down", ctx);
@@ -257,6 +265,23 @@ impl Session {
                 offset,
             },
             FromClient::Leave { .. } => Wish::Leave,
+            FromClient::Act { act, .. } => return self.play(id, Move::Act(act), ctx),
+            FromClient::OpenTable {
+                setup, role, name, ..
+            } => Wish::OpenTable { setup, role, name },
+            FromClient::JoinTable {
+                room,
+                role,
+                name,
+                seat,
+                held,
+                ..
+            } => Wish::JoinTable {
+                room,
+                want: Want { role, name, seat },
+                held,
+            },
+            FromClient::Lobby { watch, .. } => Wish::Lobby { watch },
             FromClient::Hello { .. } | FromClient::Ping { .. } => return,
         };
         let request = FromGuest {
@@ -469,7 +494,7 @@ impl Handler<ToSession> for Session {
             }
             ToSession::Seated { moves } => self.moves = Some(moves),
             ToSession::Unseated => self.moves = None,
-            ToSession::Say(message) => self.say(&message, ctx),
+            ToSession::Say(frame) => self.send(&frame, ctx),
             ToSession::Bye { bye, why } => self.bye(bye, why, ctx),
         }
     }

@@ -4,10 +4,13 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::play::imitation::{Event, Kind, Mode, Seat};
+use crate::play::{
+    imitation::{self, Kind, Mode, Seat},
+    party::{self, Act, Member, Role, Setup},
+};
 
 /// Version of this protocol. A server closes with [`Bye::OldClient`] on another one.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Longest frame a client may send, bytes.
 pub const MAX_CLIENT_FRAME: usize = 16 << 10;
@@ -48,6 +51,41 @@ pub enum FromClient {
     Stop {
         id: u32,
     },
+    /// Opens a table for many and sits down at it as its host.
+    OpenTable {
+        id: u32,
+        setup: Setup,
+        role: Role,
+        #[serde(default)]
+        name: String,
+    },
+    /// Comes to a table by its code, or comes back to it (then name and role stay as they
+    /// were). `seat` is the token of an earlier [`ToClient::Seated`] at this table: it gives
+    /// back that place to whoever holds it, in any browser. `held` is what the client has of
+    /// the table's log.
+    JoinTable {
+        id: u32,
+        room: String,
+        role: Role,
+        #[serde(default)]
+        name: String,
+        #[serde(default)]
+        seat: Option<String>,
+        #[serde(default)]
+        held: Option<Held>,
+    },
+    /// Does something at the table.
+    #[serde(deserialize_with = "acting")]
+    Act {
+        id: u32,
+        #[serde(flatten)]
+        act: Act,
+    },
+    /// Asks for the list of open tables, now and whenever it changes, until `watch` is false.
+    Lobby {
+        id: u32,
+        watch: bool,
+    },
     /// Gets up. The room waits for the player until its idle limit.
     Leave {
         id: u32,
@@ -55,6 +93,18 @@ pub enum FromClient {
     Ping {
         nonce: u32,
     },
+}
+
+/// The fields of [`FromClient::Act`]. What is flattened leaves its fields behind, where they
+/// would be taken for unknown ones.
+fn acting<'de, D: serde::Deserializer<'de>>(from: D) -> Result<(u32, Act), D::Error> {
+    #[derive(Deserialize)]
+    struct Acting {
+        id: u32,
+        #[serde(flatten)]
+        act: Act,
+    }
+    Acting::deserialize(from).map(|Acting { id, act }| (id, act))
 }
 
 /// What the server says.
@@ -88,14 +138,14 @@ pub enum ToClient {
         /// Offset of the first of `events`.
         offset: u32,
         seat: Seat,
-        events: Vec<Stamped>,
+        events: Vec<Stamped<imitation::Event>>,
         doing: Doing,
     },
     /// The next event of the room.
     Event {
         room: String,
         #[serde(flatten)]
-        stamped: Stamped,
+        stamped: Stamped<imitation::Event>,
     },
     /// What the room is waiting for now.
     Doing {
@@ -116,7 +166,45 @@ pub enum ToClient {
     /// After the end: every event that was veiled, with its offset.
     Unveiled {
         room: String,
-        events: Vec<Stamped>,
+        events: Vec<Stamped<imitation::Event>>,
+    },
+    /// Where the client stands at a table; else as [`Self::Joined`].
+    Seated {
+        room: String,
+        epoch: u32,
+        offset: u32,
+        you: Member,
+        /// Say this in a `join_table` to have this place again. A secret.
+        seat: String,
+        events: Vec<Stamped<party::Event>>,
+        doing: TableDoing,
+        /// Who has a socket open.
+        present: Vec<Member>,
+    },
+    /// The next event of the table.
+    TableEvent {
+        room: String,
+        #[serde(flatten)]
+        stamped: Stamped<party::Event>,
+    },
+    /// After the end of a game: every event of it that was veiled, with its offset.
+    TableUnveiled {
+        room: String,
+        events: Vec<Stamped<party::Event>>,
+    },
+    /// What a table is waiting for now.
+    TableDoing {
+        room: String,
+        doing: TableDoing,
+    },
+    /// Who of the table has a socket open, whenever that changes.
+    Present {
+        room: String,
+        present: Vec<Member>,
+    },
+    /// The open tables that are listed, newest first.
+    Lobby {
+        tables: Vec<TableCard>,
     },
     Pong {
         nonce: u32,
@@ -131,13 +219,63 @@ pub enum ToClient {
 
 /// An event, where it stands in the room's log, and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
-pub struct Stamped {
+pub struct Stamped<E> {
     pub offset: u32,
     /// Milliseconds since the Unix epoch.
     #[ts(type = "number")]
     pub at: u64,
     /// Absent while the mode veils it.
-    pub event: Option<Event>,
+    pub event: Option<E>,
+}
+
+/// How much of a room's log a client holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Held {
+    pub epoch: u32,
+    pub offset: u32,
+}
+
+/// What a table is doing. `until` is when it goes on without whoever is late, milliseconds
+/// since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum TableDoing {
+    Gathering,
+    /// The AI or the person on the bench is to ask.
+    Asking {
+        round: u32,
+        your_turn: bool,
+        #[ts(type = "number | null")]
+        until: Option<u64>,
+    },
+    Answering {
+        round: u32,
+        your_turn: bool,
+        #[ts(type = "number | null")]
+        until: Option<u64>,
+    },
+    Weighing {
+        round: u32,
+    },
+    Voting {
+        your_turn: bool,
+        #[ts(type = "number | null")]
+        until: Option<u64>,
+    },
+    WaitsForModel,
+    Over,
+}
+
+/// One table in the lobby.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct TableCard {
+    pub room: String,
+    pub host: String,
+    pub setup: Setup,
+    /// People on or waiting for chairs and the bench.
+    pub players: u32,
+    pub spectators: u32,
+    pub playing: bool,
 }
 
 /// What a room is doing.
@@ -214,4 +352,40 @@ pub enum Bye {
     Hostile,
     /// 4102: this session was opened elsewhere; the newer one has the seat.
     Elsewhere,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_is_read_as_it_is_written_and_other_messages_stay_strict() {
+        let acts = [
+            Act::Leave,
+            Act::Say { text: "hi".into() },
+            Act::Answer {
+                round: 2,
+                text: "so".into(),
+            },
+        ];
+        for act in acts {
+            let message = FromClient::Act { id: 3, act };
+            let text = serde_json::to_string(&message).expect("json");
+            assert_eq!(
+                serde_json::from_str::<FromClient>(&text).ok(),
+                Some(message),
+                "{text}"
+            );
+        }
+        let say = r#"{"type":"act","id":1,"act":"say","text":"hi"}"#;
+        assert!(serde_json::from_str::<FromClient>(say).is_ok());
+        for odd in [
+            r#"{"type":"act","id":1,"act":"dance"}"#,
+            r#"{"type":"act","id":1}"#,
+            r#"{"type":"act","act":"leave"}"#,
+            r#"{"type":"stop","id":1,"more":true}"#,
+        ] {
+            assert!(serde_json::from_str::<FromClient>(odd).is_err(), "{odd}");
+        }
+    }
 }

@@ -4,9 +4,13 @@ import type { Doing } from "./Doing";
 import type { Event } from "./Event";
 import type { Limits } from "./Limits";
 import type { Line } from "./Line";
+import type { Member } from "./Member";
 import type { RefusalCode } from "./RefusalCode";
 import type { Seat } from "./Seat";
 import type { Stamped } from "./Stamped";
+import type { TableCard } from "./TableCard";
+import type { TableDoing } from "./TableDoing";
+import type { TableEvent } from "./TableEvent";
 
 /**
  * What the server says.
@@ -27,7 +31,7 @@ room: string | null, limits: Limits, } | { "type": "accepted", id: number, } | {
 /**
  * Offset of the first of `events`.
  */
-offset: number, seat: Seat, events: Array<Stamped>, doing: Doing, } | { "type": "event", room: string, offset: number, 
+offset: number, seat: Seat, events: Array<Stamped<Event>>, doing: Doing, } | { "type": "event", room: string, offset: number, 
 /**
  * Milliseconds since the Unix epoch.
  */
@@ -43,4 +47,20 @@ attempt: number,
 /**
  * Characters (Unicode scalar values) of this line sent before.
  */
-from: number, text: string, } | { "type": "unveiled", room: string, events: Array<Stamped>, } | { "type": "pong", nonce: number, } | { "type": "bye", code: Bye, come_back: boolean, message: string, };
+from: number, text: string, } | { "type": "unveiled", room: string, events: Array<Stamped<Event>>, } | { "type": "seated", room: string, epoch: number, offset: number, you: Member, 
+/**
+ * Say this in a `join_table` to have this place again. A secret.
+ */
+seat: string, events: Array<Stamped<TableEvent>>, doing: TableDoing, 
+/**
+ * Who has a socket open.
+ */
+present: Array<Member>, } | { "type": "table_event", room: string, offset: number, 
+/**
+ * Milliseconds since the Unix epoch.
+ */
+at: number, 
+/**
+ * Absent while the mode veils it.
+ */
+event: TableEvent | null, } | { "type": "table_unveiled", room: string, events: Array<Stamped<TableEvent>>, } | { "type": "table_doing", room: string, doing: TableDoing, } | { "type": "present", room: string, present: Array<Member>, } | { "type": "lobby", tables: Array<TableCard>, } | { "type": "pong", nonce: number, } | { "type": "bye", code: Bye, come_back: boolean, message: string, };

@@ -41,6 +41,8 @@ async fn fixture() -> Fixture {
         idle_limit: Duration::from_secs(60),
         room_cap: 1,
         keep: Duration::from_secs(60),
+        table_keep: Duration::from_secs(60),
+        seats: SeatKey::new(b"secret"),
         tally: Arc::clone(&tally),
     }))
     .start();
@@ -108,7 +110,7 @@ async fn messages_wait_in_a_bounded_mailbox_and_none_is_lost_of_those_taken() {
     let fixture = fixture().await;
     let say = |number: usize| {
         let message = format!("{number:08} {}", "x".repeat(1000));
-        ToSession::Say(Arc::new(refused(0, RefusalCode::NotNow, message)))
+        ToSession::Say(Frame::of(&refused(0, RefusalCode::NotNow, message)))
     };
     let mut taken = 0;
     // Whoever runs on this thread gets to, until nothing moves any more.
