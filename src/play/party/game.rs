@@ -390,11 +390,11 @@ impl Game {
                     last.opinion = Some(opinion.clone());
                 }
             }
-            (Step::Voting | Step::Asking { .. }, Event::BallotsOpened) => {
-                if !self.ballots.are_open() {
-                    self.ballots.open();
-                    self.began = at;
-                }
+            (Step::Voting | Step::Asking { .. }, Event::BallotsOpened)
+                if !self.ballots.are_open() =>
+            {
+                self.ballots.open();
+                self.began = at;
             }
             (
                 Step::Voting,

@@ -159,16 +159,14 @@ impl People {
                 name,
                 role,
                 key,
-            } => {
-                if usize::try_from(member.0).is_ok_and(|place| place == self.all.len()) {
-                    self.all.push(Person {
-                        name: name.clone(),
-                        role: *role,
-                        muted: false,
-                        key: key.clone(),
-                        standing: Standing::Here,
-                    });
-                }
+            } if usize::try_from(member.0).is_ok_and(|place| place == self.all.len()) => {
+                self.all.push(Person {
+                    name: name.clone(),
+                    role: *role,
+                    muted: false,
+                    key: key.clone(),
+                    standing: Standing::Here,
+                });
             }
             Event::Went { member, removed } => {
                 if let Some(person) = self.present_mut(*member) {
