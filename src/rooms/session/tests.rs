@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     generation::{Backend, client::WorkerClient},
     rooms::{House, Mind},
+    rooms::{frame::Frame, seats::SeatKey},
     store::sqlite::SqliteStore,
     wire::worker::Sampling,
 };
