@@ -16,7 +16,7 @@ import type { FromClient } from '../src/wire/FromClient';
 import type { Line } from '../src/wire/Line';
 import type { Rules } from '../src/wire/Rules';
 import type { Seat } from '../src/wire/Seat';
-import type { Stamped } from '../src/wire/Stamped';
+import type { Entry } from '../src/room';
 import type { ToClient } from '../src/wire/ToClient';
 
 /** Milliseconds between two pieces of a streamed line. */
@@ -62,7 +62,7 @@ const SCRIPT = [
 
 class MockRoom {
   readonly id = randomUUID().slice(0, 8);
-  readonly events: Stamped[] = [];
+  readonly events: Entry[] = [];
   readonly seat: Seat = Math.random() < 0.5 ? 'A' : 'B';
   doing: Doing = { what: 'judge_asks' };
   socket: WebSocket | null = null;
@@ -87,7 +87,7 @@ class MockRoom {
     return this.seat === 'A' ? 'B' : 'A';
   }
 
-  veiled(stamped: Stamped): Stamped {
+  veiled(stamped: Entry): Entry {
     const { event } = stamped;
     const hide =
       this.#rules.mode === 'blind' &&
@@ -248,7 +248,7 @@ function serve(socket: WebSocket): void {
         const room = mine();
         say({
           type: 'welcome',
-          protocol: 1,
+          protocol: 2,
           version: 'mock',
           session,
           room: room && room.doing.what !== 'over' ? room.id : null,

@@ -1,10 +1,10 @@
 /** The record of a finished game. */
-import type { Stamped } from './wire/Stamped';
+import type { Entry } from './room';
 
 export interface Record {
   room: string;
   epoch: number;
-  events: Stamped[];
+  events: Entry[];
 }
 
 export type Found = { is: 'found'; record: Record } | { is: 'missing' } | { is: 'failed' };
