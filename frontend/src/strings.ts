@@ -1,13 +1,23 @@
 /** Everything the pages say. One language for now; another is another object of this shape. */
+import type { Bench } from './wire/Bench';
 import type { Bye } from './wire/Bye';
+import type { Chair } from './wire/Chair';
 import type { Ending } from './wire/Ending';
+import type { Finish } from './wire/Finish';
 import type { Kind } from './wire/Kind';
+import type { Machine } from './wire/Machine';
 import type { Mode } from './wire/Mode';
 import type { RefusalCode } from './wire/RefusalCode';
+import type { Role } from './wire/Role';
 import type { Seat } from './wire/Seat';
+import type { Vacancy } from './wire/Vacancy';
 
 const ROMAN = ['0', 'I', 'II', 'III', 'IV', 'V', 'VI', 'VII', 'VIII', 'IX', 'X'];
 const roman = (n: number) => ROMAN[n] ?? String(n);
+/** Chairs have letters: 0 is A. */
+const letter = (chair: Chair) => String.fromCharCode(65 + chair);
+const people = (n: number) => (n === 1 ? '1 person' : `${n} people`);
+const machines = (n: number) => (n === 1 ? '1 machine' : `${n} machines`);
 
 const en = {
   name: 'Parlour',
@@ -270,6 +280,323 @@ const en = {
     judged: (seat: Seat, percent: number, reasoning: string) =>
       `The judge gives ${percent} % to ${seat} being the human. ${reasoning}`,
     ended: (text: string) => `The game is over. ${text}.`,
+  },
+  ways: {
+    label: 'How many play?',
+    alone: 'Alone',
+    table: 'With others',
+  },
+  tables: {
+    title: 'A table for many',
+    lead: 'Up to eight witnesses, people and machines in any mix. Nobody knows who sits behind which screen. Ask, answer, and find the human.',
+    open: 'Open a table',
+    joinTitle: 'Have you been invited?',
+    code: 'The table’s code',
+    join: 'Go to the table',
+    badCode: 'A code has only letters, digits, dashes and underscores.',
+    listTitle: 'Open tables',
+    loading: 'Looking around the house…',
+    none: 'No table is open to everybody right now. Open one, or ask your host for the code.',
+    of: (host: string) => `${host || 'A guest'}’s table`,
+    players: (here: number, places: number) => `${here} of ${people(places)} here`,
+    spectators: (n: number) => (n === 1 ? '1 watches' : `${n} watch`),
+    playing: 'playing',
+    gathering: 'gathering',
+    sit: 'Sit down',
+    watch: 'Watch',
+    back: 'You still have a place at a table.',
+    comeBack: 'Come back to your table',
+  },
+  setup: {
+    title: 'Open a table',
+    heading: 'How this table plays',
+    bench: 'Who asks and decides?',
+    benches: {
+      everybody: {
+        title: 'Everybody votes',
+        text: 'The AI asks. After the last round each of you names the human; the AI votes too.',
+      },
+      person: {
+        title: 'One of you',
+        text: 'The classic test: a person asks every question, then names the human.',
+      },
+      machine: {
+        title: 'The AI judge',
+        text: 'It asks, weighs every round, and decides alone.',
+      },
+    } satisfies Record<Bench, { title: string; text: string }>,
+    kind: 'What do the witnesses play?',
+    kinds: {
+      direct: { title: 'Be yourselves', text: 'Everybody claims to be human.' },
+      inverse: { title: 'Be machines', text: 'Everybody claims to be a machine.' },
+    } satisfies Record<Kind, { title: string; text: string }>,
+    mode: 'What is seen before the end?',
+    modes: {
+      explanatory: { title: 'By candlelight', text: 'The AI thinks aloud after each round.' },
+      blind: { title: 'Blind', text: 'What the AI believes stays under the hood.' },
+    } satisfies Record<Mode, { title: string; text: string }>,
+    witnesses: 'Who sits behind the screens?',
+    people: 'Chairs for people',
+    machines: 'Machines that play along',
+    machine: (machine: Machine) => {
+      if (machine.is === 'model') return 'The chat model';
+      return machine.is === 'eliza' ? 'ELIZA (1966)' : machine.name;
+    },
+    adds: { model: 'The chat model', eliza: 'ELIZA, 1966', persona: 'A persona' } satisfies Record<
+      Machine['is'],
+      string
+    >,
+    add: 'Add',
+    addLabel: 'Which machine?',
+    personaName: 'Name of the persona',
+    remove: (machine: string) => `Take ${machine} away`,
+    fewer: (of: string) => `${of}: one fewer`,
+    more: (of: string) => `${of}: one more`,
+    chairs: (count: number) => `${count} screens in all, eight at most.`,
+    rounds: 'Rounds',
+    seconds: 'Time for each turn',
+    secondsOf: (seconds: number) =>
+      seconds < 120 ? `${seconds} s` : `${Math.round((seconds / 60) * 10) / 10} min`,
+    more_title: 'More',
+    vacancy: 'If somebody leaves a chair',
+    vacancies: {
+      machine: {
+        title: 'A machine takes over',
+        text: 'Nobody is told before the end.',
+      },
+      close: { title: 'It is closed', text: 'For all to see.' },
+    } satisfies Record<Vacancy, { title: string; text: string }>,
+    listed: 'List this table in the house',
+    spectators: 'Let people watch',
+    lineLimit: 'Longest line, characters',
+    role: 'And you?',
+    roles: {
+      witness: { title: 'I want a chair', text: 'Behind a screen, as a witness.' },
+      judge: { title: 'I want the bench', text: 'You ask, and you name the human.' },
+      spectator: { title: 'I watch', text: 'You host without playing.' },
+    } satisfies Record<Role, { title: string; text: string }>,
+    submit: 'Open the table',
+    opening: 'The table is being laid…',
+    save: 'Keep these rules',
+    kept: 'The rules are changed.',
+  },
+  table: {
+    title: 'The table',
+    letter,
+    witness: (chair: Chair) => `Witness ${letter(chair)}`,
+    guest: (member: number) => `Guest ${member + 1}`,
+    joinTitle: 'You are invited',
+    joinLead: (code: string) => `Table ${code}. Say who you are, and sit down.`,
+    joinPlay: 'Sit down',
+    joinWatch: 'Just watch',
+    joining: 'A chair is being brought…',
+    nameHint: 'The others at the table see it. Nobody sees which screen you sit behind.',
+    hostsTitle: 'Your table',
+    guestsTitle: (host: string) => `${host}’s table`,
+    invite: 'Call your friends',
+    inviteHint: 'They need this address, or the code.',
+    code: 'Code',
+    copy: 'Copy the link',
+    share: 'Share',
+    copied: 'The link is in your clipboard.',
+    copyFailed: 'Copy this link:',
+    qr: (link: string) => `QR code of ${link}`,
+    who: 'Who is here',
+    roles: { witness: 'wants a chair', judge: 'on the bench', spectator: 'watches' } satisfies Record<
+      Role,
+      string
+    >,
+    host: 'host',
+    you: 'you',
+    away: 'away',
+    muted: 'muted',
+    mute: (name: string) => `Mute ${name}`,
+    unmute: (name: string) => `Let ${name} speak`,
+    remove: (name: string) => `Remove ${name}`,
+    removeTitle: (name: string) => `Remove ${name} from the table?`,
+    removeText: 'They cannot come back to this table.',
+    removeYes: 'Remove',
+    cancel: 'Cancel',
+    yourRole: 'What would you like to be?',
+    take: { witness: 'A witness', judge: 'The judge', spectator: 'A spectator' } satisfies Record<
+      Role,
+      string
+    >,
+    rules: 'The rules tonight',
+    rule: {
+      bench: {
+        machine: 'The AI asks and decides',
+        person: 'One of you asks and decides',
+        everybody: 'The AI asks, everybody votes',
+      } satisfies Record<Bench, string>,
+      chairs: (n: number, m: number) => `${people(n)} and ${machines(m)} behind the screens`,
+      rounds: (rounds: number, seconds: string) =>
+        `${rounds === 1 ? '1 round' : `${rounds} rounds`}, ${seconds} a turn`,
+    },
+    change: 'Change the rules',
+    start: 'Begin',
+    starting: 'The candle is lit…',
+    waitsForHost: (host: string) => `${host} begins when everybody is here.`,
+    needs: {
+      witnesses: 'Somebody has to want a chair.',
+      judge: 'Somebody has to take the bench.',
+    },
+    willDraw: (wanting: number, places: number) =>
+      wanting > places
+        ? `${wanting} want ${people(places)}’s chairs: they are drawn.`
+        : `${wanting} of ${people(places)}’s chairs are taken.`,
+    talk: 'Talk',
+    talkEmpty: 'Nobody has said anything yet.',
+    talkLabel: 'Say something',
+    say: 'Say',
+    youAreMuted: 'The host has muted you.',
+    leave: 'Leave the table',
+    leaveTitle: 'Leave the table for good?',
+    leaveText: 'If you sit on a chair, it falls vacant.',
+    leaveYes: 'Leave',
+    stay: 'Stay',
+    stop: 'Stop',
+    menu: 'Table',
+    stopTitle: 'Stop this game?',
+    stopText: 'It ends for everybody, without a result.',
+    stopYes: 'Stop the game',
+    removedTitle: 'You were removed from this table',
+    removedText: 'The host has asked you to leave.',
+    goneTitle: 'You have left this table',
+    round: (round: number, of: number) => `Round ${roman(round)} of ${roman(of)}`,
+    roundPlain: (round: number, of: number) => `Round ${round} of ${of}`,
+    vote: 'The vote',
+    part: {
+      witness: (chair: Chair) => `You sit behind screen ${letter(chair)}.`,
+      judge: 'You are on the bench. Ask, listen, and name the human.',
+      watcher: 'You are watching.',
+    },
+    goal: {
+      direct: 'Be taken for a person.',
+      inverse: 'Be taken for a machine.',
+    } satisfies Record<Kind, string>,
+    bench: { machine: 'The judge', person: (name: string) => name },
+    heard: 'has answered. All answers are read together.',
+    missed: 'No answer in time.',
+    closed: 'The screen is closed.',
+    timeOut: 'You gave no answer in time.',
+    noted: 'The judge thinks aloud',
+    believes: (chair: Chair, percent: number) =>
+      `${letter(chair)} is a person: ${percent} %`,
+    doing: {
+      gathering: 'The table is gathering.',
+      asking: 'The next question is being thought of…',
+      askingPerson: (name: string) => `${name} is thinking of a question…`,
+      answering: 'The witnesses are writing…',
+      answered: 'You have answered. The others are still writing…',
+      weighing: 'The judge is weighing the answers…',
+      voting: 'The ballots are being given…',
+      voted: 'You have voted. The others are still thinking…',
+      waits_for_model:
+        'A machine has stepped out for a moment. The game is kept; it goes on by itself.',
+      over: 'The game is over.',
+      yourAnswer: 'Your turn',
+      yourQuestion: 'Your turn to ask',
+      yourBallot: 'Your turn to vote',
+    },
+    left: (seconds: number) => `${seconds} s left`,
+    clock: (minutes: number, seconds: number) =>
+      `${minutes}:${String(seconds).padStart(2, '0')}`,
+    questionLabel: 'Your question',
+    questionPlaceholder: 'Ask all the witnesses…',
+    ask: 'Ask',
+    callVote: 'I have heard enough',
+    callVoteHint: 'You vote after this round.',
+    ballotTitle: 'Who is the human?',
+    ballotTitleMany: 'Who do you think is a person?',
+    confidence: 'How sure are you?',
+    confidenceOf: (percent: number) => `${percent} %`,
+    confidenceEnds: ['a guess', 'certain'] as const,
+    castVote: 'Give the ballot',
+    chooseFirst: 'Choose a screen first.',
+    votedFor: (chair: Chair, percent: number) =>
+      `Your ballot: ${letter(chair)}, ${percent} % sure.`,
+    votes: (given: number) => (given === 1 ? '1 ballot is in.' : `${given} ballots are in.`),
+    lost: 'The line went dead; coming back…',
+    back: 'Back at the table.',
+    noTableTitle: 'There is no such table',
+    noTableText:
+      'The code is wrong, or the table has been cleared away, or you were asked to leave.',
+    toTables: 'To the tables',
+    fullTitle: 'You cannot sit down here now',
+    tryAgain: 'Try again',
+  },
+  tableEnd: {
+    heading: 'The screens are up',
+    finishes: {
+      played: '',
+      stopped: 'The host stopped the game',
+      deserted: 'The table was deserted',
+      broken: 'A machine could not go on',
+    } satisfies Record<Finish, string>,
+    unfinished: 'There is no result, and it does not count.',
+    won: 'You won',
+    wonBy: (names: string) => `${names} won`,
+    nobody: 'Nobody won',
+    foundRight: 'You found a human',
+    foundWrong: 'You were fooled',
+    goal: {
+      direct: 'Taken for a person most of all.',
+      inverse: 'Taken for a machine most of all.',
+    } satisfies Record<Kind, string>,
+    whoWasWho: 'Who was who',
+    person: (name: string) => name,
+    takenForHuman: (percent: number) => `${percent} % taken for a person`,
+    votes: (n: number) => (n === 0 ? 'no votes' : n === 1 ? '1 vote' : `${n} votes`),
+    winner: 'won',
+    beliefs: 'What the judge believed, round after round',
+    beliefsHint: 'How probable it found that each screen hid a person. Brighter is more.',
+    screen: 'Screen',
+    roundNumber: (round: number) => `Round ${round}`,
+    belief: (percent: number) => `${percent} %`,
+    ballots: 'The ballots',
+    ballotOf: 'Who',
+    ballotFor: 'Named',
+    ballotSure: 'Sure',
+    ballotScore: 'Score',
+    right: 'right',
+    wrong: 'wrong',
+    theAi: 'The AI',
+    scoreHint: '100 for sure and right, 0 for sure and wrong.',
+    evening: 'The evening so far',
+    eveningGames: 'Games won',
+    eveningVotes: 'Votes right',
+    eveningScore: 'Mean score',
+    ofGames: (won: number, sat: number) => `${won} of ${sat}`,
+    transcript: 'What was said',
+    rematch: 'Play again',
+    rematching: 'The chairs are drawn anew…',
+    waitsForHost: (host: string) => `${host} can begin another game.`,
+    company: 'The company',
+    seed: 'Seed',
+  },
+  sayTable: {
+    came: (name: string) => `${name} has come.`,
+    went: (name: string) => `${name} has gone.`,
+    said: (name: string, text: string) => `${name} says: ${text}`,
+    started: 'The game begins.',
+    question: (text: string) => `The question: ${text}`,
+    answer: (chair: Chair, text: string | null) =>
+      text === null
+        ? `Witness ${letter(chair)} gave no answer.`
+        : `Witness ${letter(chair)} says: ${text}`,
+    weighed: (reasoning: string) => `The judge thinks: ${reasoning}`,
+    ballots: 'The ballots are being taken.',
+    closed: (chair: Chair) => `Screen ${letter(chair)} is closed.`,
+    finished: 'The game is over. The screens are up.',
+  },
+  sceneTable: {
+    label: (count: number) => `A candle stands before ${count} paper screens.`,
+    ring: 'A candle stands before a half circle of paper screens.',
+    closed: (chair: Chair) => `${letter(chair)} is closed.`,
+    leads: (chair: Chair, percent: number) =>
+      `The judge gives ${percent} % to ${letter(chair)} being a person.`,
+    was: (chair: Chair, who: string) => `Behind ${letter(chair)} sat ${who}.`,
   },
 };
 
