@@ -12,7 +12,7 @@ use super::UnixMillis;
 
 mod game;
 mod score;
-mod text;
+pub(super) mod text;
 
 pub use game::{Game, Round, rebuild};
 

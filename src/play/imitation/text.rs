@@ -4,12 +4,12 @@ use super::Refusal;
 
 /// Longest question or bot answer that is stored, characters. What the machines say is
 /// trusted, but a machine gone wild must not fill the log.
-pub(super) const MACHINE_TEXT_LIMIT: usize = 4000;
+pub(in crate::play) const MACHINE_TEXT_LIMIT: usize = 4000;
 
 /// One line: control characters and runs of white space become single spaces, the ends are
 /// trimmed. Characters that only steer how others are drawn (bidirectional overrides, zero
 /// width) go as well: in a game about who wrote what they could hide text.
-pub(super) fn cleaned(text: &str) -> String {
+pub(in crate::play) fn cleaned(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) {

@@ -18,12 +18,35 @@ use super::{
     imitation::{Kind, Mode},
 };
 
+mod ballots;
+mod chairs;
+mod game;
+mod people;
+mod score;
+mod setup;
+mod sight;
+mod table;
+mod text;
+
+pub use game::{Round, Step};
+pub use people::Person;
+pub use table::{Table, rebuild};
+
 /// Fewest and most chairs of witnesses.
 pub const CHAIRS: std::ops::RangeInclusive<u8> = 2..=8;
 
 /// Most people of a table who are not spectators, and most spectators.
 pub const PLAYERS: usize = 64;
 pub const SPECTATORS: usize = 2000;
+
+/// Most rounds of a game.
+pub const ROUNDS: u32 = 50;
+
+/// Most time for an answer, seconds.
+pub const SECONDS: u32 = 3600;
+
+/// Longest name of a person, characters.
+pub const NAME_LIMIT: usize = 24;
 
 /// A witness's chair: 0 is A, 7 is H.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
@@ -143,6 +166,10 @@ pub struct Belief {
     pub chair: Chair,
     /// Percent.
     pub human: u8,
+    /// What this round alone says, log-odds in nats: the beliefs of a round are computed from
+    /// those of all rounds. Absent when nothing was measured.
+    #[serde(default)]
+    pub reading: Option<f32>,
     /// How surprising the answer was to the model, nats per token, and its curvature in
     /// standard deviations (as in [`super::imitation::Grounds`]); absent when the back end
     /// gives none.
@@ -158,7 +185,8 @@ pub enum Finish {
     Played,
     /// The host stopped it.
     Stopped,
-    /// No person is left on a chair, or nobody on the bench.
+    /// No person is left on a chair, or the person on the bench left, or let the time for a
+    /// question or the ballot pass.
     Deserted,
     /// A model that the game needs kept failing.
     Broken,
@@ -169,7 +197,8 @@ pub enum Finish {
 pub struct ChairScore {
     pub chair: Chair,
     pub witness: Witness,
-    /// Mean probability of being a person that the others' ballots gave it, percent.
+    /// Mean probability of being a person that the others' ballots gave it, percent; 0 when
+    /// there are none.
     pub taken_for_human: u8,
     /// Whether it is among the best at what the kind of game asks of witnesses.
     pub won: bool,
@@ -303,12 +332,12 @@ pub enum Command {
         member: Member,
         act: Act,
     },
-    /// The socket of a member is gone, or back. Hosts who are away pass the table on.
+    /// The member's socket has been gone for longer than the room waits for hosts; `present`
+    /// are those who have one. A host who is away passes the table on to the first of them,
+    /// spectators last; who else is away changes nothing.
     Away {
         member: Member,
-    },
-    Back {
-        member: Member,
+        present: Vec<Member>,
     },
     /// The AI's question.
     Question {
@@ -355,7 +384,7 @@ pub enum Act {
     Vote {
         ballot: Ballot,
     },
-    /// The person on the bench has heard enough: ballots are taken after this round.
+    /// The person on the bench has heard enough: a ballot instead of another question.
     CallVote,
     /// The rest is the host's.
     Setup {
@@ -402,6 +431,10 @@ pub enum Effect {
 /// Why a command was refused. The state is as before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    #[error("there is no such table")]
+    NotOpen,
+    #[error("the table is open already")]
+    AlreadyOpen,
     #[error("there is no such member")]
     NoSuchMember,
     #[error("the table is full")]
@@ -426,6 +459,14 @@ pub enum Refusal {
     TooLong { limit: u32, got: u32 },
     #[error("that chair cannot be named")]
     NoSuchChair,
+    #[error("a confidence is a percentage from {least}, which is guessing, to 100")]
+    BadConfidence { least: u8 },
+    #[error("this table takes no spectators")]
+    NoSpectators,
+    #[error("the bench is taken, or not for people at this table")]
+    NoBench,
+    #[error("you were removed from this table")]
+    Removed,
     #[error("this table cannot be set so: {0}")]
     BadSetup(&'static str),
     #[error("the table cannot start: {0}")]

@@ -1,0 +1,95 @@
+//! What people and machines say at a table, made fit to be stored and shown.
+
+use super::{NAME_LIMIT, Refusal};
+use crate::play::imitation::text::cleaned;
+
+/// Somebody without a name.
+const NAMELESS: &str = "Guest";
+
+/// A person's line as it is stored.
+///
+/// # Errors
+/// When nothing is left of it, or it is too long.
+pub(super) fn line(text: &str, limit: u32) -> Result<String, Refusal> {
+    let text = cleaned(text);
+    if text.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    let got = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    if got > limit {
+        return Err(Refusal::TooLong { limit, got });
+    }
+    Ok(text)
+}
+
+/// A machine's line as it is stored: cut where a person's would be refused, since its length
+/// must not give it away.
+///
+/// # Errors
+/// When nothing is left of it.
+pub(super) fn machine_line(text: &str, limit: usize) -> Result<String, Refusal> {
+    let cut: String = cleaned(text).chars().take(limit).collect();
+    let cut = cut.trim_end();
+    if cut.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    Ok(cut.to_owned())
+}
+
+/// A name as it is shown: cleaned, cut to [`NAME_LIMIT`], and numbered if `taken` knows it
+/// (in any spelling of case): "Ada", "Ada 2".
+pub(super) fn name<'a>(wanted: &str, taken: impl Iterator<Item = &'a str>) -> String {
+    let taken: Vec<String> = taken.map(str::to_lowercase).collect();
+    let clean = cleaned(wanted);
+    let base = if clean.is_empty() { NAMELESS } else { &clean };
+    let first = head(base, NAME_LIMIT);
+    if !taken.contains(&first.to_lowercase()) {
+        return first;
+    }
+    let mut number = 2u32;
+    loop {
+        let suffix = format!(" {number}");
+        let numbered = format!("{}{suffix}", head(base, NAME_LIMIT - suffix.len()));
+        // Ends: each number gives another name, and finitely many are taken.
+        if !taken.contains(&numbered.to_lowercase()) {
+            return numbered;
+        }
+        number += 1;
+    }
+}
+
+fn head(text: &str, limit: usize) -> String {
+    let cut: String = text.chars().take(limit).collect();
+    cut.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_second_ada_is_ada_2() {
+        let named = |wanted, taken: &[&str]| name(wanted, taken.iter().copied());
+        assert_eq!(named("Ada", &[]), "Ada");
+        assert_eq!(named(" ada\u{202e} ", &["Ada"]), "ada 2");
+        assert_eq!(named("Ada", &["Ada", "ADA 2"]), "Ada 3");
+        assert_eq!(named("\u{200b}\n", &["Guest"]), "Guest 2");
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_short_its_own_and_never_empty(
+            wanted in "\\PC{0,60}", taken in prop::collection::vec("\\PC{0,30}", 0..5),
+        ) {
+            let mut taken: Vec<String> = taken.iter().map(|t| name(t, [].into_iter())).collect();
+            for _ in 0..12 {
+                let given = name(&wanted, taken.iter().map(String::as_str));
+                prop_assert!(!given.is_empty() && given.chars().count() <= NAME_LIMIT);
+                prop_assert!(taken.iter().all(|t| t.to_lowercase() != given.to_lowercase()));
+                taken.push(given);
+            }
+        }
+    }
+}
