@@ -4,7 +4,7 @@ import { house, type Visit } from './house.svelte';
 import { forgetSeat, keepSeat, keepSetup, seatAt } from './keep';
 import { FOR_GOOD, RESUME_AGAIN_MS } from './parlour.svelte';
 import { keepChoices, lastChoices } from './score';
-import { atRest, ballotOf, lastGame, personOf, sittingOf, type Sitting } from './sitting';
+import { ballotOf, lastGame, personOf, sittingOf, type Sitting } from './sitting';
 import { t } from './strings';
 import { reduce, type Table } from './table';
 import type { Act } from './wire/Act';
@@ -55,6 +55,7 @@ class Party implements Visit {
   visit(room: string): void {
     if (this.#wanted === room) return;
     if (this.table && this.table.room !== room) this.#getUp();
+    this.#watching = false;
     this.#wanted = room;
     this.refused = null;
     if (house.receive(this)) this.#return();
@@ -137,6 +138,7 @@ class Party implements Visit {
     const reply = await house.request(request);
     const room = this.#accepted(reply) ? await seated : null;
     this.arriving = false;
+    if (reply.is === 'refused' && reply.code === 'no_such_room') this.refused = '';
     return room;
   }
 
@@ -220,7 +222,7 @@ class Party implements Visit {
     const { sending, table } = this;
     const game = this.#sitting && lastGame(this.#sitting);
     if (!sending || !table) return;
-    if (sending.room !== table.room || game?.game !== sending.game || game.end || atRest(table)) {
+    if (sending.room !== table.room || game?.game !== sending.game || game.end) {
       this.sending = null;
       return;
     }

@@ -80,7 +80,10 @@ export function ringOfGame(sitting: Sitting, game: Game, answering: boolean): Ri
     total > 0 && count > 1
       ? beliefs.reduce<number>((sum, b, chair) => sum + (b ?? 0) * place(chair, count), 0) / total
       : 0;
-  const best = beliefs.reduce<number>((top, b, chair) => ((b ?? 0) > (beliefs[top] ?? 0) ? chair : top), 0);
+  const best = beliefs.reduce<number>(
+    (top, b, chair) => ((b ?? 0) > (beliefs[top] ?? 0) ? chair : top),
+    0,
+  );
   if (!end && total > 0) words.push(t.sceneTable.leads(best, beliefs[best] ?? 0));
   return {
     screens,

@@ -1,5 +1,5 @@
 /** What the pages ask of a table's log: who is there, what is played, how it ended. */
-import { setupAt, type Entry, type Table } from './table';
+import { setupAt, type Entry } from './table';
 import type { Answer } from './wire/Answer';
 import type { Ballot } from './wire/Ballot';
 import type { Chair } from './wire/Chair';
@@ -49,6 +49,8 @@ export interface Game {
   seed: number | null;
   rounds: Round[];
   closed: Chair[];
+  /** The chair was mine, and a machine answers on it now. */
+  lost: boolean;
   /** Ballots are being or have been taken. */
   balloting: boolean;
   voted: { voter: Voter; ballot: Ballot | null }[];
@@ -123,7 +125,14 @@ function tell(sitting: Sitting, events: readonly Entry[], index: number): void {
       const setup = setupAt(events, index);
       if (!setup) return;
       const { game: number, count, yours, judge, chairs, seed } = event;
-      const opened = { rounds: [], closed: [], balloting: false, voted: [], end: null };
+      const opened = {
+        rounds: [],
+        closed: [],
+        lost: false,
+        balloting: false,
+        voted: [],
+        end: null,
+      };
       sitting.games.push({ game: number, setup, count, yours, judge, chairs, seed, ...opened });
       return;
     }
@@ -149,6 +158,7 @@ function tell(sitting: Sitting, events: readonly Entry[], index: number): void {
     }
     case 'vacated':
       if (event.vacancy === 'close') game?.closed.push(event.chair);
+      else if (game && event.chair === game.yours) game.lost = true;
       return;
     case 'ballots_opened':
       if (game) game.balloting = true;
@@ -167,10 +177,6 @@ export const lastGame = (sitting: Sitting): Game | null => sitting.games.at(-1) 
 
 export const personOf = (sitting: Sitting, member: Member): Person | null =>
   sitting.people.find((one) => one.member === member) ?? null;
-
-/** Whether nobody plays: people gather, or look at how it ended. */
-export const atRest = (table: Table): boolean =>
-  table.doing.what === 'gathering' || table.doing.what === 'over';
 
 /** The people of the table who are still of it. */
 export const company = (sitting: Sitting): Person[] => sitting.people.filter((one) => !one.gone);

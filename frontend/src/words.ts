@@ -36,6 +36,4 @@ export const nameOf = (sitting: Sitting, member: Member): string =>
 
 /** Who a witness was, as the end reveals it. */
 export const witnessName = (sitting: Sitting, witness: Witness): string =>
-  witness.who === 'person'
-    ? nameOf(sitting, witness.member)
-    : t.setup.machine(witness.machine);
+  witness.who === 'person' ? nameOf(sitting, witness.member) : t.setup.machine(witness.machine);
