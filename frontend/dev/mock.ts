@@ -10,6 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin, PreviewServer, ViteDevServer } from 'vite';
 import { WebSocketServer, type WebSocket } from 'ws';
 
+import { MockGuest } from './tables.ts';
 import type { Doing } from '../src/wire/Doing';
 import type { Event } from '../src/wire/Event';
 import type { FromClient } from '../src/wire/FromClient';
@@ -223,6 +224,7 @@ const sockets = new Map<string, WebSocket>();
 function serve(socket: WebSocket): void {
   let session = '';
   const say = (message: ToClient) => socket.send(JSON.stringify(message));
+  let guest: MockGuest | null = null;
   const mine = () => rooms.get(seats.get(session) ?? '');
   const reply = (id: number, ok: boolean) =>
     say(
@@ -230,6 +232,7 @@ function serve(socket: WebSocket): void {
     );
   socket.on('message', (data) => {
     const message = JSON.parse(String(data)) as FromClient;
+    if (guest?.hear(message)) return;
     switch (message.type) {
       case 'hello': {
         session = message.session ?? randomUUID();
@@ -242,7 +245,10 @@ function serve(socket: WebSocket): void {
           } satisfies ToClient),
         );
         sockets.set(session, socket);
+        const here = new MockGuest(session, say);
+        guest = here;
         socket.on('close', () => {
+          here.gone();
           if (sockets.get(session) === socket) sockets.delete(session);
         });
         const room = mine();
