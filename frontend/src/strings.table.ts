@@ -12,6 +12,7 @@ import type { Vacancy } from './wire/Vacancy';
 /** Chairs have letters: 0 is A. */
 const letter = (chair: Chair) => String.fromCharCode(65 + chair);
 const people = (n: number) => (n === 1 ? '1 person' : `${n} people`);
+const chairs = (n: number) => (n === 1 ? '1 chair' : `${n} chairs`);
 const machines = (n: number) => (n === 1 ? '1 machine' : `${n} machines`);
 
 export const table = {
@@ -178,8 +179,8 @@ export const table = {
     },
     willDraw: (wanting: number, places: number) =>
       wanting > places
-        ? `${wanting} want ${people(places)}’s chairs: they are drawn.`
-        : `${wanting} of ${people(places)}’s chairs are taken.`,
+        ? `${wanting} want the ${chairs(places)} for people: lots are drawn.`
+        : `${wanting} of ${chairs(places)} for people ${wanting === 1 ? 'is' : 'are'} taken.`,
     talk: 'Talk',
     talkEmpty: 'Nobody has said anything yet.',
     talkLabel: 'Say something',
