@@ -290,10 +290,10 @@ export class MockTable {
         return { voter, ballot, right, score: Math.round(100 * (1 - miss * miss)) };
       }),
     });
-    this.#tell(() => ({
+    this.#tell((member) => ({
       type: 'table_unveiled',
       room: this.room,
-      events: this.events.slice(this.#from),
+      events: this.events.slice(this.#from).map((entry) => this.#seen(entry, member)),
     }));
     this.#become('over');
   }
