@@ -29,6 +29,8 @@ class Party implements Visit {
   /** The open tables that are listed; null before they are known. */
   lobby = $state.raw<TableCard[] | null>(null);
   sending = $state.raw<Sending | null>(null);
+  /** This browser has a place at the table that the page is about, and asks for it. */
+  returns = $state(false);
   /** Opening or joining a table. */
   arriving = $state(false);
 
@@ -58,7 +60,9 @@ class Party implements Visit {
     this.#watching = false;
     this.#wanted = room;
     this.refused = null;
-    if (house.receive(this)) this.#return();
+    const open = house.receive(this);
+    this.returns = this.comeback() !== null;
+    if (open) this.#return();
   }
 
   /** Away from the table's page: the place is kept. */
@@ -97,7 +101,14 @@ class Party implements Visit {
   resumed(reply: Reply): void {
     if (reply.is !== 'refused' || this.#watching) return;
     const passing = reply.code === 'trouble' || reply.code === 'too_fast';
-    if (passing) setTimeout(() => this.#return(), RESUME_AGAIN_MS);
+    const stale = reply.code === 'not_yours' || reply.code === 'no_such_room';
+    if (stale && this.#wanted) {
+      forgetSeat(this.#wanted);
+      if (house.openRoom === this.#wanted) house.openRoom = null;
+    }
+    // Whoever kept the place of somebody else may still come as a guest.
+    if (reply.code === 'not_yours') this.returns = false;
+    else if (passing) setTimeout(() => this.#return(), RESUME_AGAIN_MS);
     else this.refused = FOR_GOOD.has(reply.code) ? '' : reply.message;
   }
 
@@ -196,6 +207,7 @@ class Party implements Visit {
     if (message.type === 'welcome') {
       // The line went dead between the seat and the news of it.
       if (this.arriving) this.#onSeated(message.room);
+      this.returns ||= this.comeback() !== null && !this.#watching;
       return;
     }
     if (message.type === 'seated') {
@@ -253,6 +265,7 @@ class Party implements Visit {
     for (const { event } of stayed ? after.events.slice(before.events.length) : []) {
       switch (event?.type) {
         case 'came':
+          if (event.role === 'spectator') break;
           house.say(t.sayTable.came(name(event.member)));
           break;
         case 'went':

@@ -69,16 +69,24 @@ export interface Sitting {
 /** The log, told as a whole. */
 export function sittingOf(events: readonly Entry[]): Sitting {
   const sitting: Sitting = { setup: null, host: null, people: [], talk: [], games: [] };
-  events.forEach((_, index) => tell(sitting, events, index));
+  const known = new Map<Member, Person>();
+  events.forEach((_, index) => tell(sitting, known, events, index));
   return sitting;
 }
 
-function tell(sitting: Sitting, events: readonly Entry[], index: number): void {
+/** `known` finds among thousands who a number is. */
+function tell(
+  sitting: Sitting,
+  known: Map<Member, Person>,
+  events: readonly Entry[],
+  index: number,
+): void {
   const entry = events[index];
   const event = entry?.event;
   if (!entry || !event) return;
   const change = (member: Member, to: Partial<Person>) => {
-    sitting.people = sitting.people.map((one) => (one.member === member ? { ...one, ...to } : one));
+    const person = known.get(member);
+    if (person) Object.assign(person, to);
   };
   const game = sitting.games.at(-1);
   const round = (number: number): Round | undefined => {
@@ -100,10 +108,11 @@ function tell(sitting: Sitting, events: readonly Entry[], index: number): void {
       return;
     case 'came': {
       const { member, name, role } = event;
+      // Numbers are never used twice.
+      if (known.has(member)) return;
       const person: Person = { member, name, role, muted: false, gone: null };
-      // Who went and comes again keeps the number.
-      if (sitting.people.some((one) => one.member === member)) change(member, person);
-      else sitting.people.push(person);
+      known.set(member, person);
+      sitting.people.push(person);
       return;
     }
     case 'went':

@@ -142,6 +142,7 @@ export const table = {
       judge: 'on the bench',
       spectator: 'watches',
     } satisfies Record<Role, string>,
+    andMore: (n: number) => `and ${n} more who watch`,
     host: 'host',
     you: 'you',
     away: 'away',
