@@ -33,16 +33,22 @@ const ANSWERS = [
 ];
 const LETTERS = 'ABCDEFGH';
 
+const code = (): string => {
+  const digits = randomUUID().replace(/-/g, '').toUpperCase();
+  return `${digits.slice(0, 4)}-${digits.slice(4, 8)}`;
+};
+
 interface Guest {
   key: string;
   name: string;
   role: Role;
   seat: string;
   say: Say | null;
+  removed: boolean;
 }
 
 export class MockTable {
-  readonly room = randomUUID().slice(0, 6);
+  readonly room = code();
   readonly guests: Guest[] = [];
   readonly events: Entry[] = [];
   host: Member = 0;
@@ -86,7 +92,14 @@ export class MockTable {
     let member = this.guests.findIndex((guest) => guest.key === key);
     if (member < 0) {
       member = this.guests.length;
-      this.guests.push({ key, name: name || 'Guest', role, seat: randomUUID(), say: null });
+      this.guests.push({
+        key,
+        name: name || 'Guest',
+        role,
+        seat: randomUUID(),
+        say: null,
+        removed: false,
+      });
       this.#append({ type: 'came', member, name: name || 'Guest', role, key: null });
     }
     const guest = this.guests[member];
@@ -128,6 +141,7 @@ export class MockTable {
         return null;
       case 'remove':
         this.#append({ type: 'went', member: act.member, removed: true });
+        for (const guest of this.guests.slice(act.member, act.member + 1)) guest.removed = true;
         return null;
       case 'mute':
         this.#append({ type: 'muted', member: act.member, muted: act.muted });
@@ -444,6 +458,10 @@ export class MockGuest {
         if (!table) {
           const code = 'no_such_room';
           say({ type: 'refused', id: message.id, code, message: 'there is no such table' });
+          return true;
+        }
+        if (table.guests.some((guest) => guest.key === key && guest.removed)) {
+          say({ type: 'refused', id: message.id, code: 'not_yours', message: 'you were removed' });
           return true;
         }
         say({ type: 'accepted', id: message.id });

@@ -106,9 +106,8 @@ class Party implements Visit {
       forgetSeat(this.#wanted);
       if (house.openRoom === this.#wanted) house.openRoom = null;
     }
-    // Whoever kept the place of somebody else may still come as a guest.
-    if (reply.code === 'not_yours') this.returns = false;
-    else if (passing) setTimeout(() => this.#return(), RESUME_AGAIN_MS);
+    if (passing) setTimeout(() => this.#return(), RESUME_AGAIN_MS);
+    else if (reply.code === 'not_yours') this.refused = t.table.notYours;
     else this.refused = FOR_GOOD.has(reply.code) ? '' : reply.message;
   }
 
@@ -195,6 +194,9 @@ class Party implements Visit {
     // What the rules forbid is said by them.
     if (reply.is === 'refused' && reply.code === 'not_now') {
       house.problem = `${t.trouble.refusals.not_now} (${reply.message})`;
+    }
+    if (reply.is === 'refused' && reply.code === 'not_yours') {
+      house.problem = this.table ? t.table.hostOnly : t.table.notYours;
     }
     return accepted;
   }

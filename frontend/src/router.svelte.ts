@@ -1,3 +1,5 @@
+import { tableCode } from './code';
+
 /** Every page has an address. */
 export type Route =
   | { page: 'lobby' }
@@ -13,7 +15,7 @@ export function parse(path: string): Route {
   const [, page, room] = /^\/(play|replay|t)\/([^/]+)\/?$/.exec(path) ?? [];
   if (!page || !room) return { page: 'lobby' };
   const name = decodeURIComponent(room);
-  if (page === 't') return { page: 'table', room: name };
+  if (page === 't') return { page: 'table', room: tableCode(name) ?? name };
   return { page: page === 'play' ? 'play' : 'replay', room: name };
 }
 

@@ -28,7 +28,7 @@ export const table = {
     joinTitle: 'Have you been invited?',
     code: 'The table’s code',
     join: 'Go to the table',
-    badCode: 'A code has only letters, digits, dashes and underscores.',
+    badCode: 'A code has eight letters and digits, such as 7K3M-9QXT.',
     listTitle: 'Open tables',
     loading: 'Looking around the house…',
     none: 'No table is open to everybody right now. Open one, or ask your host for the code.',
@@ -260,6 +260,8 @@ export const table = {
     noTableText:
       'The code is wrong, or the table has been cleared away, or you were asked to leave.',
     toTables: 'To the tables',
+    notYours: 'The host does not let you in: you were removed, or nobody may watch.',
+    hostOnly: 'That is for the host to do.',
     fullTitle: 'You cannot sit down here now',
     tryAgain: 'Try again',
   },

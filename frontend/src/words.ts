@@ -3,6 +3,7 @@ import { personOf, type Sitting } from './sitting';
 import { t } from './strings';
 import type { Ending } from './wire/Ending';
 import type { Kind } from './wire/Kind';
+import type { Machine } from './wire/Machine';
 import type { Member } from './wire/Member';
 import type { Outcome } from './wire/Outcome';
 import type { Setup } from './wire/Setup';
@@ -37,3 +38,13 @@ export const nameOf = (sitting: Sitting, member: Member): string =>
 /** Who a witness was, as the end reveals it. */
 export const witnessName = (sitting: Sitting, witness: Witness): string =>
   witness.who === 'person' ? nameOf(sitting, witness.member) : t.setup.machine(witness.machine);
+
+/** The machines of a table, each kind once. */
+export function machinesInWords(machines: readonly Machine[]): string {
+  const counts = new Map<string, number>();
+  for (const machine of machines) {
+    const name = t.setup.machine(machine);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return [...counts].map(([name, n]) => (n === 1 ? name : `${n} × ${name}`)).join(', ');
+}

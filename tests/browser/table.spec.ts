@@ -211,6 +211,8 @@ test('tables are found in the list, and whoever is removed cannot come back', as
   await button(host, 'Remove Otto').click();
   await button(host, 'Remove').click();
   await expect(heading(other, 'You were removed from this table')).toBeVisible();
+  await other.reload();
+  await expect(other.getByText('you were removed, or nobody may watch')).toBeVisible();
   await host.context().close();
   await other.context().close();
 });
@@ -231,7 +233,7 @@ test('the newer tab takes the place, and the older one is told and can take it b
 });
 
 test('a table that never was is said not to be', async ({ page }) => {
-  await page.goto('/t/no-such-table');
+  await page.goto('/t/0000-0000');
   await page.getByLabel('Your name').fill('Nobody');
   await expect(button(page, 'Sit down')).toHaveAttribute('aria-disabled', 'false');
   await button(page, 'Sit down').click();
