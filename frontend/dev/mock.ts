@@ -10,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin, PreviewServer, ViteDevServer } from 'vite';
 import { WebSocketServer, type WebSocket } from 'ws';
 
-import { MockGuest } from './tables.ts';
+import { MockGuest, tableRecord } from './tables.ts';
 import type { Doing } from '../src/wire/Doing';
 import type { Event } from '../src/wire/Event';
 import type { FromClient } from '../src/wire/FromClient';
@@ -62,7 +62,7 @@ const SCRIPT = [
 ];
 
 class MockRoom {
-  readonly id = randomUUID().slice(0, 8);
+  readonly id = randomUUID().replace(/-/g, '');
   readonly events: Entry[] = [];
   readonly seat: Seat = Math.random() < 0.5 ? 'A' : 'B';
   doing: Doing = { what: 'judge_asks' };
@@ -299,6 +299,12 @@ function replay(request: IncomingMessage, response: ServerResponse, next: () => 
   const id = /^\/api\/replay\/([^/?]+)/.exec(request.url ?? '')?.[1];
   if (!id) {
     next();
+    return;
+  }
+  const table = tableRecord(id);
+  if (table) {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(table));
     return;
   }
   const room = rooms.get(id);

@@ -419,6 +419,13 @@ function tellWatchers(): void {
   for (const say of watchers.values()) say({ type: 'lobby', tables: cards });
 }
 
+/** The record of a table's finished games. */
+export function tableRecord(room: string): { room: string; epoch: number; events: Entry[] } | null {
+  const table = tables.get(room);
+  const last = table?.events.findLastIndex(({ event }) => event?.type === 'finished') ?? -1;
+  return table && last >= 0 ? { room, epoch: 1, events: table.events.slice(0, last + 1) } : null;
+}
+
 /** One guest's dealings with tables. False if the message is about something else. */
 export class MockGuest {
   #table: MockTable | null = null;

@@ -14,9 +14,11 @@ export function parse(path: string): Route {
   if (/^\/tables\/new\/?$/.test(path)) return { page: 'new-table' };
   const [, page, room] = /^\/(play|replay|t)\/([^/]+)\/?$/.exec(path) ?? [];
   if (!page || !room) return { page: 'lobby' };
-  const name = decodeURIComponent(room);
-  if (page === 't') return { page: 'table', room: tableCode(name) ?? name };
-  return { page: page === 'play' ? 'play' : 'replay', room: name };
+  const said = decodeURIComponent(room);
+  if (page === 'play') return { page, room: said };
+  const name = tableCode(said) ?? said;
+  if (page === 't') return { page: 'table', room: name };
+  return { page: 'replay', room: name };
 }
 
 class Router {

@@ -313,6 +313,8 @@ export const table = {
     waitsForHost: (host: string) => `${host} can begin another game.`,
     company: 'The company',
     seed: 'Seed',
+    jsonl: 'As JSONL',
+    csv: 'As CSV',
   },
   sayTable: {
     came: (name: string) => `${name} has come.`,

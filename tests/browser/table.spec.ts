@@ -155,6 +155,12 @@ test('three browsers play one game to its end while one of them is cut off twice
   await axe(ada);
   await axe(eve);
 
+  // Whoever has the link reads it afterwards.
+  await eve.goto(address.replace('/t/', '/replay/'));
+  await expect(eve.getByTestId('chair')).toHaveCount(count);
+  await expect(eve.getByTestId('question')).toHaveCount(2);
+  await axe(eve);
+
   // The same people play again; a reload keeps the place.
   await button(ada, 'Play again').click();
   await turn(bob, 'Your turn');
