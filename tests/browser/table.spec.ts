@@ -18,6 +18,9 @@ async function open(page: Page, name: string, choose: (page: Page) => Promise<vo
   await page.getByRole('link', { name: 'Open a table' }).click();
   await page.getByLabel('Your name').fill(name);
   await button(page, 'Rounds: one fewer').click();
+  // Pictures and findings take their time, and nobody may run out of it meanwhile.
+  const more = button(page, 'Time for each turn: one more');
+  while ((await more.getAttribute('aria-disabled')) === 'false') await more.click();
   await choose(page);
   const submit = button(page, 'Open the table');
   await expect(submit).toHaveAttribute('aria-disabled', 'false');
