@@ -170,8 +170,8 @@ export class MockTable {
         return null;
       }
       case 'call_vote':
-        this.#setup = { ...this.#setup, rounds: this.#round };
-        if (this.#doing === 'asking') this.#openBallots();
+        if (this.#doing !== 'asking' || this.#round < 2) return 'it is not your turn';
+        this.#openBallots();
         return null;
       case 'vote':
         if (this.#doing !== 'voting') return 'it is not your turn';

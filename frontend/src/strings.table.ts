@@ -243,7 +243,7 @@ export const table = {
     questionPlaceholder: 'Ask all the witnesses…',
     ask: 'Ask',
     callVote: 'I have heard enough',
-    callVoteHint: 'You vote after this round.',
+    callVoteHint: 'No more questions: you vote now.',
     ballotTitle: 'Who is the human?',
     ballotTitleMany: 'Who do you think is a person?',
     confidence: 'How sure are you?',
@@ -289,7 +289,8 @@ export const table = {
     votes: (n: number) => (n === 0 ? 'no votes' : n === 1 ? '1 vote' : `${n} votes`),
     winner: 'won',
     beliefs: 'What the judge believed, round after round',
-    beliefsHint: 'How probable it found that each screen hid a person. Brighter is more.',
+    beliefsHint:
+      'How probable it found that each screen hid a person: the stronger the colour, the likelier.',
     screen: 'Screen',
     roundNumber: (round: number) => `Round ${round}`,
     belief: (percent: number) => `${percent} %`,

@@ -197,8 +197,9 @@ test('a person on the bench asks, calls the vote, and names the human', async ({
   await question.press('Enter');
   await expect(witness.getByTestId('question')).toContainText('What is the colour of Tuesday?');
   await expect(witness.getByTestId('question')).toContainText('Justice');
-  await button(judge, 'I have heard enough').click();
   await answer(witness, 'grey, obviously');
+  await turn(judge, 'Your turn to ask');
+  await button(judge, 'I have heard enough').click();
   await vote(judge);
   for (const page of [judge, witness]) {
     await expect(page.getByTestId('ballots')).toContainText('Justice');
