@@ -295,7 +295,14 @@ pub struct ServeSettings {
     /// Seconds after which a player who is due to answer is let go
     #[arg(long, env = "PARLOUR_IDLE_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
     idle_seconds: u64,
-    /// Games that may be open at the same time
+    /// Seconds that a table stays open with nobody at it
+    #[arg(long, env = "PARLOUR_TABLE_SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    table_seconds: u64,
+    /// Secret that seats at tables are signed with, 16 characters or more; the servers of a
+    /// fleet must share it [default: drawn at the first start and kept in the data folder]
+    #[arg(long, env = "PARLOUR_SECRET", hide_env_values = true, value_parser = long_secret)]
+    pub secret: Option<Secret>,
+    /// Games and tables that may be open at the same time
     #[arg(long, env = "PARLOUR_ROOMS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub rooms: u32,
     /// Sockets that may be open at the same time
@@ -313,6 +320,13 @@ pub struct ServeSettings {
 }
 
 fn secret(value: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::from(value.to_owned()))
+}
+
+fn long_secret(value: &str) -> Result<Secret, &'static str> {
+    if value.chars().count() < 16 {
+        return Err("a secret that can be guessed signs nothing: 16 characters at least");
+    }
     Ok(Secret::from(value.to_owned()))
 }
 
@@ -388,6 +402,11 @@ impl ServeSettings {
     /// How long a player may keep everybody waiting.
     pub fn idle_limit(&self) -> Duration {
         Duration::from_secs(self.idle_seconds)
+    }
+
+    /// How long a table stays open with nobody at it.
+    pub fn table_keep(&self) -> Duration {
+        Duration::from_secs(self.table_seconds)
     }
 }
 

@@ -34,7 +34,8 @@
 //!    flight are not stored; the finished line is, once.
 //! 3. What a mode hides never leaves the server: in blind mode the player's socket
 //!    carries no byte of the other witness's answer or the judge's reasoning before
-//!    the end.
+//!    the end. At a table no socket carries a byte of another's answer before all are
+//!    revealed together, nor of who is who before the end.
 //! 4. A request's tokens depend on its own prompt, parameters and seed alone: the
 //!    same in any batch.
 //! 5. Every queue has a bound and a stated answer when full. A client that stops

@@ -1,12 +1,22 @@
 //! Finished games, to look at again and to take away.
 
+mod table;
+
 use actix_web::{HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
 
 use super::error::GatewayError;
 use crate::{
-    play::imitation::{Event, Seat},
-    rooms::{House, identity::is_room_id, journal::Journal},
+    play::{
+        imitation::{Event, Game, Seat},
+        party::{self, Table},
+    },
+    rooms::{
+        House,
+        identity::{is_room_id, table_code_of},
+        journal::Journal,
+        play::Play,
+    },
     store::{Store, StoreError},
     wire::browser::Stamped,
 };
@@ -28,14 +38,39 @@ pub(crate) struct Query {
 }
 
 #[derive(Serialize)]
-struct Replay {
+struct Replay<E> {
     room: String,
     epoch: u32,
-    events: Vec<Stamped<Event>>,
+    events: Vec<Stamped<E>>,
 }
 
-/// `GET /api/replay/{room}?format=json|jsonl|csv`. A game that goes on is as unknown as one
-/// that never was.
+/// A kind of game whose log can be taken away as a table of what was said.
+trait Told: Play {
+    fn csv(events: &[Stamped<Self::Event>]) -> String;
+
+    /// How long what was published stays as it is. What is over can still be deleted.
+    const CACHE: &str;
+}
+
+impl Told for Game {
+    fn csv(events: &[Stamped<Event>]) -> String {
+        csv(events)
+    }
+
+    const CACHE: &str = "private, max-age=3600";
+}
+
+impl Told for Table {
+    fn csv(events: &[Stamped<party::Event>]) -> String {
+        table::csv(events)
+    }
+
+    // The next game is added to it.
+    const CACHE: &str = "private, no-cache";
+}
+
+/// `GET /api/replay/{room}?format=json|jsonl|csv`: a game, or all finished games of a table.
+/// A game that goes on is as unknown as one that never was.
 pub(crate) async fn replay(
     room: web::Path<String>,
     query: web::Query<Query>,
@@ -45,23 +80,30 @@ pub(crate) async fn replay(
     if !is_room_id(&room) {
         return Err(GatewayError::NotFound);
     }
+    match table_code_of(&room) {
+        Some(code) => publish::<Table>(code, query.format, &house).await,
+        None => publish::<Game>(room, query.format, &house).await,
+    }
+}
+
+async fn publish<P: Told>(
+    room: String,
+    format: Format,
+    house: &House,
+) -> Result<HttpResponse, GatewayError> {
     let log = match house.store.read(&room, 0).await {
         Ok(log) => log,
         Err(StoreError::NoSuchRoom(_)) => return Err(GatewayError::NotFound),
         Err(error) => return Err(GatewayError::Store(error)),
     };
-    let journal = Journal::read(room.clone(), &log).map_err(|damaged| {
+    let journal = Journal::<P>::read(room.clone(), &log).map_err(|damaged| {
         tracing::error!(room, %damaged, "a replay cannot be read");
         GatewayError::Damaged
     })?;
-    if !journal.game().is_over() {
-        return Err(GatewayError::NotFound);
-    }
-    let events: Vec<Stamped<Event>> = journal.stamped(0).collect();
+    let events = journal.published().ok_or(GatewayError::NotFound)?;
     let mut response = HttpResponse::Ok();
-    // What is over does not change, but it can be deleted.
-    response.insert_header((header::CACHE_CONTROL, "private, max-age=3600"));
-    Ok(match query.format {
+    response.insert_header((header::CACHE_CONTROL, P::CACHE));
+    Ok(match format {
         Format::Json => response.json(Replay {
             room,
             epoch: log.epoch,
@@ -74,7 +116,7 @@ pub(crate) async fn replay(
         Format::Csv => response
             .content_type("text/csv; charset=utf-8")
             .insert_header(attachment(&room, "csv"))
-            .body(csv(&events)),
+            .body(P::csv(&events)),
     })
 }
 
@@ -83,7 +125,7 @@ fn attachment(room: &str, extension: &str) -> (header::HeaderName, String) {
     (header::CONTENT_DISPOSITION, name)
 }
 
-fn jsonl(events: &[Stamped<Event>]) -> String {
+fn jsonl<E: Serialize>(events: &[Stamped<E>]) -> String {
     let mut lines = String::new();
     for event in events {
         lines += &serde_json::to_string(event).expect("an event has string keys only");

@@ -2,6 +2,7 @@
 //! replies, the pace of typing. No clock, no randomness, no I/O: whoever calls brings
 //! the seed and the draws.
 
+pub mod eliza;
 pub mod guard;
 pub mod judge;
 pub mod typing;

@@ -7,6 +7,8 @@
 //! All that a round measured is its [`Grounds`], which are in the log: a rebuilt room
 //! believes what it believed before.
 
+pub mod many;
+
 use crate::play::imitation::{Grounds, Seat, Verdict};
 
 /// How much one reading may count, nats: about 97 %. Small models are far surer than right.

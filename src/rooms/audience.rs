@@ -2,15 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::prelude::SendError;
 
 use super::{
-    cursor::{Cursor, Sent, View},
+    cursor::{Cursor, Sent, View, Written},
     messages::{Guest, Held, ToSession},
+    play::Play,
     pulse::SocketId,
 };
 use crate::wire::browser::{Bye, ToClient};
@@ -18,48 +18,79 @@ use crate::wire::browser::{Bye, ToClient};
 /// How long a full outbox is waited for before its client is let go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-struct Watcher {
+struct Watcher<P: Play> {
     guest: Guest,
-    cursor: Cursor,
+    place: P::Place,
+    cursor: Cursor<P>,
     behind_since: Option<Instant>,
 }
 
 /// The watchers of one room.
-#[derive(Default)]
-pub(crate) struct Audience {
-    watchers: BTreeMap<SocketId, Watcher>,
+pub(crate) struct Audience<P: Play> {
+    watchers: BTreeMap<SocketId, Watcher<P>>,
+}
+
+impl<P: Play> Default for Audience<P> {
+    fn default() -> Self {
+        Self {
+            watchers: BTreeMap::new(),
+        }
+    }
 }
 
 /// How an update went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Updated {
+pub(crate) struct Updated<P: Play> {
+    /// What those had in hand who are not here any more.
+    pub(crate) gone: Vec<P::Place>,
     /// Somebody's outbox is full: update again soon.
     pub(crate) behind: bool,
     /// Watchers let go because they did not read.
     pub(crate) too_slow: u64,
 }
 
-impl Audience {
+impl<P: Play> Audience<P> {
     pub(crate) fn is_empty(&self) -> bool {
         self.watchers.is_empty()
     }
 
-    pub(crate) fn has(&self, socket: SocketId) -> bool {
-        self.watchers.contains_key(&socket)
+    /// What the one behind that socket has in hand.
+    pub(crate) fn place(&self, socket: SocketId) -> Option<&P::Place> {
+        self.watchers.get(&socket).map(|watcher| &watcher.place)
+    }
+
+    pub(crate) fn places(&self) -> impl Iterator<Item = &P::Place> {
+        self.watchers.values().map(|watcher| &watcher.place)
+    }
+
+    /// The sockets of whoever `wanted` wants.
+    pub(crate) fn sockets(&self, wanted: impl Fn(&P::Place) -> bool) -> Vec<SocketId> {
+        self.watchers
+            .iter()
+            .filter(|(_, watcher)| wanted(&watcher.place))
+            .map(|(socket, _)| *socket)
+            .collect()
     }
 
     /// Seats a guest; a session has one seat, and its newest socket gets it.
-    pub(crate) fn seat(&mut self, guest: Guest, held: Option<Held>) {
+    pub(crate) fn seat(&mut self, guest: Guest, place: P::Place, held: Option<Held>) {
         self.watchers
             .retain(|_, watcher| watcher.guest.key != guest.key);
         self.watchers.insert(
             guest.socket,
             Watcher {
                 guest,
+                place,
                 cursor: Cursor::new(held),
                 behind_since: None,
             },
         );
+    }
+
+    /// Sends somebody away.
+    pub(crate) fn dismiss(&mut self, socket: SocketId, bye: Bye, why: &'static str) {
+        if let Some(watcher) = self.watchers.remove(&socket) {
+            tell(&watcher.guest, ToSession::Bye { bye, why });
+        }
     }
 
     pub(crate) fn remove(&mut self, socket: SocketId) {
@@ -69,30 +100,38 @@ impl Audience {
     }
 
     /// Tells one watcher something that has no place in the log.
-    pub(crate) fn tell(&self, socket: SocketId, message: ToClient) {
+    pub(crate) fn tell(&self, socket: SocketId, message: &ToClient) {
         if let Some(watcher) = self.watchers.get(&socket) {
-            tell(&watcher.guest, ToSession::Say(Arc::new(message)));
+            tell(&watcher.guest, ToSession::say(message));
         }
     }
 
     /// Brings everybody up to date.
-    pub(crate) fn update(&mut self, view: &View<'_>, now: Instant) -> Updated {
-        let mut updated = Updated::default();
+    pub(crate) fn update(&mut self, view: &View<'_, P>, now: Instant) -> Updated<P> {
+        let mut updated = Updated {
+            gone: Vec::new(),
+            behind: false,
+            too_slow: 0,
+        };
+        let mut written = Written::new();
         self.watchers.retain(|_, watcher| {
             let outbox = &watcher.guest.outbox;
-            let sent = watcher.cursor.advance(view, &mut |message| match outbox
-                .try_send(ToSession::Say(Arc::new(message)))
-            {
+            let mut send = |frame| match outbox.try_send(ToSession::Say(frame)) {
                 Ok(()) => Sent::Taken,
                 Err(SendError::Full(_)) => Sent::Full,
                 Err(SendError::Closed(_)) => Sent::Closed,
-            });
+            };
+            let cursor = &mut watcher.cursor;
+            let sent = cursor.advance(&watcher.place, view, &mut written, &mut send);
             match sent {
                 Sent::Taken => {
                     watcher.behind_since = None;
                     true
                 }
-                Sent::Closed => false,
+                Sent::Closed => {
+                    updated.gone.push(watcher.place.clone());
+                    false
+                }
                 Sent::Full => {
                     let since = *watcher.behind_since.get_or_insert(now);
                     let patient = now.duration_since(since) < PATIENCE;
@@ -100,6 +139,7 @@ impl Audience {
                         updated.behind = true;
                     } else {
                         updated.too_slow += 1;
+                        updated.gone.push(watcher.place.clone());
                         watcher.guest.pulse.doom(Bye::TooSlow);
                     }
                     patient

@@ -9,17 +9,22 @@ use rand_distr::{Gamma, Normal};
 use tokio::time::Instant;
 
 use super::{
-    messages::{Answer, LetGo, TurnError},
+    messages::{Answer, LetGo, Made, TurnError},
     seeds::{self, Draw, Purpose},
     turn::{Mind, TRIES, Voice, forget, is_too_long, write},
 };
 use crate::{
     persona::{
+        eliza,
         guard::{self, Bounds},
         typing::{Pace, Typing},
         witness::{self, Said},
     },
-    play::imitation::{Command, Kind},
+    play::{
+        imitation::Kind,
+        party::{Chair, Machine},
+    },
+    wire::worker::Terms,
 };
 
 /// How often a line that is being typed grows.
@@ -31,6 +36,11 @@ pub(crate) struct AnswerBrief {
     pub(crate) kind: Kind,
     pub(crate) seed: u32,
     pub(crate) round: u32,
+    /// Which one answers where there are several.
+    pub(crate) chair: Option<Chair>,
+    pub(crate) machine: Machine,
+    /// Its requests take turns with those of other rooms.
+    pub(crate) room: String,
     pub(crate) question: String,
     /// Questions of earlier rounds and the bot's own answers.
     pub(crate) earlier: Vec<(String, String)>,
@@ -44,7 +54,40 @@ pub(crate) struct AnswerBrief {
     pub(crate) asked_ago: Duration,
 }
 
-/// The actor. One per room.
+impl AnswerBrief {
+    /// The seed of one draw of this turn.
+    fn derive(&self, draw: Draw, attempt: u32) -> u64 {
+        seeds::derive_for(self.chair, self.seed, self.round, draw, attempt)
+    }
+
+    /// Who the machine is, all through the game.
+    fn character(&self) -> u32 {
+        if self.chair.is_none() {
+            return self.seed;
+        }
+        seeds::low_half(seeds::derive_for(
+            self.chair,
+            self.seed,
+            0,
+            Draw::Character,
+            0,
+        ))
+    }
+
+    fn terms(&self) -> Terms {
+        let adapter = match &self.machine {
+            Machine::Persona { name } => Some(name.clone()),
+            Machine::Model | Machine::Eliza => None,
+        };
+        Terms {
+            room: self.room.clone(),
+            adapter,
+            ..Terms::default()
+        }
+    }
+}
+
+/// The actor. One for each machine on a chair.
 pub(crate) struct Bot {
     mind: Mind,
     turn: Option<SpawnHandle>,
@@ -77,10 +120,7 @@ impl Handler<Answer> for Bot {
         let voice = Voice::new(room, turn, attempt);
         let work = async move {
             match answer(&brief, &mind, &voice).await {
-                Ok(text) => voice.finish(Command::BotAnswers {
-                    round: brief.round,
-                    text,
-                }),
+                Ok(text) => voice.finish(Made::Answer(text)),
                 Err(error) => voice.fail(error),
             }
         };
@@ -98,6 +138,23 @@ impl Handler<LetGo> for Bot {
     }
 }
 
+/// Weizenbaum's program needs no model.
+fn eliza(brief: &AnswerBrief) -> String {
+    let earlier: Vec<Said<'_>> = brief
+        .earlier
+        .iter()
+        .map(|(question, answer)| Said { question, answer })
+        .collect();
+    let limit = brief.limit as usize;
+    eliza::answer(
+        brief.kind,
+        brief.character(),
+        &earlier,
+        &brief.question,
+        limit,
+    )
+}
+
 async fn answer(brief: &AnswerBrief, mind: &Mind, voice: &Voice) -> Result<String, TurnError> {
     let began = Instant::now();
     let own: Vec<&str> = brief.earlier.iter().map(|(_, own)| own.as_str()).collect();
@@ -107,7 +164,10 @@ async fn answer(brief: &AnswerBrief, mind: &Mind, voice: &Voice) -> Result<Strin
         question: &brief.question,
         earlier: &own,
     };
-    let text = compose(brief, bounds, mind, voice).await?;
+    let text = match brief.machine {
+        Machine::Eliza => eliza(brief),
+        Machine::Model | Machine::Persona { .. } => compose(brief, bounds, mind, voice).await?,
+    };
     if brief.typing > 0.0 {
         type_out(&text, brief, began, voice).await;
     }
@@ -132,13 +192,13 @@ async fn compose(
         let now = brief.watched && brief.typing <= 0.0;
         now.then(|| guard::tidy(text, bounds).ok()).flatten()
     };
+    let terms = brief.terms();
     let mut attempt = 0;
     loop {
-        let draft = witness::prompt(brief.kind, brief.seed, history, &brief.question);
-        let draw = Draw::Text(Purpose::Answer);
-        let seed = seeds::derive(brief.seed, brief.round, draw, attempt);
+        let draft = witness::prompt(brief.kind, brief.character(), history, &brief.question);
+        let seed = brief.derive(Draw::Text(Purpose::Answer), attempt);
         let sampling = mind.sampling(&draft, seed);
-        let text = match write(&mind.backend, &draft, &sampling, None, voice, &live).await {
+        let text = match write(&mind.backend, &draft, &sampling, None, &terms, voice, &live).await {
             Err(error) if is_too_long(&error) => match forget(history) {
                 Some(rest) => {
                     history = rest;
@@ -191,7 +251,7 @@ async fn type_out(text: &str, brief: &AnswerBrief, began: Instant, voice: &Voice
 
 /// This reply's pace: the draws that [`Pace`] asks for, from the game's seed.
 fn pace(brief: &AnswerBrief) -> Pace {
-    let seed = seeds::derive(brief.seed, brief.round, Draw::Pace, 0);
+    let seed = brief.derive(Draw::Pace, 0);
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     Pace {
         per_char: normal(0.3, 0.03).sample(&mut dice).max(0.0),
@@ -233,8 +293,10 @@ mod tests {
     async fn typed(brief: &AnswerBrief, text: &str) -> (Duration, Vec<String>) {
         let (tell, mut heard) = mpsc::unbounded_channel();
         let turn = TurnId {
-            purpose: Purpose::Answer,
+            game: 0,
             round: 1,
+            purpose: Purpose::Answer,
+            chair: None,
         };
         let voice = Voice::new(Probe(tell).start().recipient(), turn, 0);
         let began = Instant::now();
@@ -288,6 +350,9 @@ mod tests {
             kind: Kind::Direct,
             seed,
             round: 1,
+            chair: None,
+            machine: Machine::Model,
+            room: String::new(),
             question: "What did you have for breakfast?".into(),
             earlier: Vec::new(),
             limit: 500,

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use super::{
     bot::AnswerBrief,
-    judge::{QuestionBrief, VerdictBrief},
+    judge::{Past, QuestionBrief, VerdictBrief},
 };
 use crate::{
     persona::Exchange,
-    play::imitation::{Game, Kind, Mode},
+    play::{
+        imitation::{Game, Kind, Mode},
+        party::Machine,
+    },
 };
+
+pub(crate) mod table;
 
 fn kind(game: &Game) -> Kind {
     game.rules().map_or(Kind::Direct, |rules| rules.kind)
@@ -35,7 +40,7 @@ pub(crate) fn question(game: &Game) -> QuestionBrief {
         kind: kind(game),
         seed: game.seed().unwrap_or_default(),
         round: game.round(),
-        earlier: earlier(game),
+        earlier: Past::Two(earlier(game)),
     }
 }
 
@@ -47,6 +52,9 @@ pub(crate) fn answer(game: &Game, typing: f32, asked_ago: Duration) -> Option<An
         kind: kind(game),
         seed: game.seed().unwrap_or_default(),
         round: game.round(),
+        chair: None,
+        machine: Machine::Model,
+        room: String::new(),
         question: current.question.clone(),
         earlier: before
             .iter()

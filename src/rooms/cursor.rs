@@ -3,24 +3,77 @@
 //! a few numbers, tokens that it was too slow for arrive in one piece, and nothing is sent
 //! twice or left out.
 
-use crate::wire::browser::{Doing, Line, ToClient};
+use crate::{
+    play::party::Member,
+    wire::browser::{Line, ToClient},
+};
 
-use super::{journal::Journal, messages::Held};
+use super::{
+    frame::{Frame, Frames},
+    journal::Journal,
+    messages::Held,
+    play::{Play, Whereabouts},
+};
 
 /// A line that is being written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Writing {
     pub(crate) line: Line,
+    /// Which of the room's games.
+    pub(crate) game: u32,
     pub(crate) round: u32,
     pub(crate) attempt: u32,
     pub(crate) text: String,
 }
 
-/// All that a client may see of a room now.
-pub(crate) struct View<'a> {
-    pub(crate) journal: &'a Journal,
-    pub(crate) doing: Doing,
+/// Who has a socket open, as it was last told. A higher version is a later one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Present {
+    pub(crate) version: u64,
+    pub(crate) members: Vec<Member>,
+}
+
+/// All that clients may see of a room now.
+pub(crate) struct View<'a, P: Play> {
+    pub(crate) journal: &'a Journal<P>,
+    pub(crate) doing: &'a dyn Fn(P::Viewer) -> P::Doing,
     pub(crate) lines: &'a [Writing],
+    pub(crate) present: &'a Present,
+}
+
+/// What makes two watchers hear the same: whatever has the same key is the same bytes, as
+/// long as the view is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key<V> {
+    Event(u32, V),
+    Unveiled(usize, V),
+    /// Place among the lines, and bytes of it that were said.
+    Partial(usize, usize),
+    Present,
+}
+
+/// What was written for this view already.
+pub(crate) struct Written<P: Play> {
+    frames: Frames<Key<P::Viewer>>,
+    doing: Vec<(P::Doing, Frame)>,
+}
+
+impl<P: Play> Written<P> {
+    pub(crate) fn new() -> Self {
+        Self {
+            frames: Frames::new(),
+            doing: Vec::new(),
+        }
+    }
+
+    fn doing(&mut self, room: &str, doing: &P::Doing) -> Frame {
+        if let Some((_, frame)) = self.doing.iter().find(|(known, _)| known == doing) {
+            return frame.clone();
+        }
+        let frame = Frame::of(&P::doing(room.to_owned(), doing.clone()));
+        self.doing.push((doing.clone(), frame.clone()));
+        frame
+    }
 }
 
 /// What became of a message.
@@ -36,41 +89,53 @@ pub(crate) enum Sent {
 #[derive(Debug)]
 struct Shown {
     line: Line,
+    game: u32,
     round: u32,
     attempt: u32,
     bytes: usize,
     chars: u32,
 }
 
+impl Shown {
+    fn is_of(&self, writing: &Writing) -> bool {
+        (self.game, self.round) == (writing.game, writing.round)
+    }
+}
+
 /// One client's positions.
 #[derive(Debug)]
-pub(crate) struct Cursor {
+pub(crate) struct Cursor<P: Play> {
     /// What the client held when it came; taken once it has been told where it stands.
     arriving: Option<Option<Held>>,
     next: u32,
-    doing: Option<Doing>,
+    /// Games that are over of which the client is still to be told what was veiled.
+    owed: Vec<usize>,
+    doing: Option<P::Doing>,
+    present: u64,
     shown: Vec<Shown>,
-    unveiled: bool,
 }
 
-impl Cursor {
+impl<P: Play> Cursor<P> {
     pub(crate) fn new(held: Option<Held>) -> Self {
         Self {
             arriving: Some(held),
             next: 0,
+            owed: Vec::new(),
             doing: None,
+            present: 0,
             shown: Vec::new(),
-            unveiled: false,
         }
     }
 
     /// Sends what is missing until nothing is, or until `send` does not take it.
     pub(crate) fn advance(
         &mut self,
-        view: &View<'_>,
-        send: &mut dyn FnMut(ToClient) -> Sent,
+        place: &P::Place,
+        view: &View<'_, P>,
+        written: &mut Written<P>,
+        send: &mut dyn FnMut(Frame) -> Sent,
     ) -> Sent {
-        match self.try_advance(view, send) {
+        match self.try_advance(place, view, written, send) {
             Ok(()) => Sent::Taken,
             Err(sent) => sent,
         }
@@ -78,58 +143,97 @@ impl Cursor {
 
     fn try_advance(
         &mut self,
-        view: &View<'_>,
-        send: &mut dyn FnMut(ToClient) -> Sent,
+        place: &P::Place,
+        view: &View<'_, P>,
+        written: &mut Written<P>,
+        send: &mut dyn FnMut(Frame) -> Sent,
     ) -> Result<(), Sent> {
-        let mut send = |message| match send(message) {
+        let mut send = |frame| match send(frame) {
             Sent::Taken => Ok(()),
             sent => Err(sent),
         };
         let journal = view.journal;
+        let viewer = P::viewer(place);
+        let doing = (view.doing)(viewer);
         if let Some(held) = self.arriving {
-            send(journal.joined(held, view.doing))?;
+            let offset = journal.start(held);
+            let at = Whereabouts {
+                room: journal.room(),
+                epoch: journal.epoch(),
+                offset,
+                doing: doing.clone(),
+                present: &view.present.members,
+            };
+            let events = journal.stamped(viewer, offset).collect();
+            send(Frame::of(&journal.game().joined(place, at, events)))?;
             self.arriving = None;
             self.next = journal.len();
-            self.doing = Some(view.doing);
+            self.owed = journal.owed(offset).collect();
+            self.doing = Some(doing.clone());
+            self.present = view.present.version;
         }
-        for stamped in journal.lived(self.next) {
-            send(ToClient::Event {
-                room: journal.room().to_owned(),
-                stamped,
-            })?;
+        self.unveil(viewer, journal, written, &mut send)?;
+        while self.next < journal.len() {
+            let offset = self.next;
+            let eyes = journal.eyes(viewer, offset);
+            send(written.frames.get(Key::Event(offset, eyes), || {
+                P::happened(journal.room().to_owned(), journal.lived(eyes, offset))
+            }))?;
+            self.owed.extend(journal.ended_at(offset));
             self.next += 1;
+            self.unveil(viewer, journal, written, &mut send)?;
         }
-        if !self.unveiled
-            && let Some(unveiled) = journal.unveiled()
-        {
-            send(unveiled)?;
-            self.unveiled = true;
+        if self.doing.as_ref() != Some(&doing) {
+            send(written.doing(journal.room(), &doing))?;
+            self.doing = Some(doing);
         }
-        if self.doing != Some(view.doing) {
-            send(ToClient::Doing {
+        if self.present != view.present.version {
+            send(written.frames.get(Key::Present, || ToClient::Present {
                 room: journal.room().to_owned(),
-                doing: view.doing,
-            })?;
-            self.doing = Some(view.doing);
+                present: view.present.members.clone(),
+            }))?;
+            self.present = view.present.version;
         }
-        for writing in view.lines {
-            self.show(writing, journal.room(), &mut send)?;
+        for (place, writing) in view.lines.iter().enumerate() {
+            self.show(place, writing, journal.room(), written, &mut send)?;
+        }
+        Ok(())
+    }
+
+    fn unveil(
+        &mut self,
+        viewer: P::Viewer,
+        journal: &Journal<P>,
+        written: &mut Written<P>,
+        send: &mut dyn FnMut(Frame) -> Result<(), Sent>,
+    ) -> Result<(), Sent> {
+        while let Some(&game) = self.owed.first() {
+            let eyes = journal.eyes_after(viewer, game);
+            if journal.unveiled(eyes, game).next().is_some() {
+                send(written.frames.get(Key::Unveiled(game, eyes), || {
+                    let events = journal.unveiled(eyes, game).collect();
+                    P::unveiled(journal.room().to_owned(), events)
+                }))?;
+            }
+            self.owed.remove(0);
         }
         Ok(())
     }
 
     fn show(
         &mut self,
+        place: usize,
         writing: &Writing,
         room: &str,
-        send: &mut dyn FnMut(ToClient) -> Result<(), Sent>,
+        written: &mut Written<P>,
+        send: &mut dyn FnMut(Frame) -> Result<(), Sent>,
     ) -> Result<(), Sent> {
         let known = self
             .shown
             .iter()
             .position(|shown| shown.line == writing.line);
         let (bytes, chars) = match known.map(|at| &self.shown[at]) {
-            Some(shown) if (shown.round, shown.attempt) == (writing.round, writing.attempt) => {
+            Some(shown) if shown.is_of(writing) && shown.attempt == writing.attempt => {
                 (shown.bytes, shown.chars)
             }
             _ => (0, 0),
@@ -138,22 +242,27 @@ impl Cursor {
         // not be left standing.
         let half_line_stands = known.is_some_and(|at| {
             let shown = &self.shown[at];
-            shown.round == writing.round && shown.attempt != writing.attempt && shown.bytes > 0
+            shown.is_of(writing) && shown.attempt != writing.attempt && shown.bytes > 0
         });
         let missing = writing.text.get(bytes..).unwrap_or_default();
         if missing.is_empty() && !half_line_stands {
             return Ok(());
         }
-        send(ToClient::Partial {
-            room: room.to_owned(),
-            round: writing.round,
-            line: writing.line,
-            attempt: writing.attempt,
-            from: chars,
-            text: missing.to_owned(),
-        })?;
+        send(
+            written
+                .frames
+                .get(Key::Partial(place, bytes), || ToClient::Partial {
+                    room: room.to_owned(),
+                    round: writing.round,
+                    line: writing.line,
+                    attempt: writing.attempt,
+                    from: chars,
+                    text: missing.to_owned(),
+                }),
+        )?;
         let shown = Shown {
             line: writing.line,
+            game: writing.game,
             round: writing.round,
             attempt: writing.attempt,
             bytes: writing.text.len(),
@@ -172,7 +281,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::play::imitation::{Ending, Event, Kind, Mode, Rules, Seat};
+    use crate::{
+        play::imitation::{Ending, Event, Game, Kind, Mode, Rules, Seat},
+        wire::browser::Doing,
+    };
 
     fn rules(mode: Mode) -> Rules {
         Rules {
@@ -272,14 +384,15 @@ mod tests {
         ) {
             let mut takes = takes.into_iter();
             let mut journal = Journal::new("r".into(), 3);
-            let mut cursor = Cursor::new(None);
+            let mut cursor = Cursor::<Game>::new(None);
             let mut client = Client::default();
             let mut lines = Vec::new();
-            let mut step = |journal: &Journal, lines: &[Writing], always: bool| {
-                let view = View { journal, doing: Doing::JudgeAsks, lines };
-                cursor.advance(&view, &mut |message| {
+            let mut step = |journal: &Journal<Game>, lines: &[Writing], always: bool| {
+                let present = Present::default();
+                let view = View { journal, doing: &|()| Doing::JudgeAsks, lines, present: &present };
+                cursor.advance(&(), &view, &mut Written::new(), &mut |frame| {
                     if always || takes.next().unwrap_or(true) {
-                        client.hear(message);
+                        client.hear(read(&frame));
                         Sent::Taken
                     } else {
                         Sent::Full
@@ -290,7 +403,7 @@ mod tests {
                 journal.push(1, event);
                 step(&journal, &lines, false);
                 lines.clear();
-                lines.push(Writing { line: Line::Question, round: 1, attempt: journal.len(), text: String::new() });
+                lines.push(Writing { line: Line::Question, game: 0, round: 1, attempt: journal.len(), text: String::new() });
                 for piece in &pieces {
                     lines[0].text.push_str(piece);
                     step(&journal, &lines, false);
@@ -306,10 +419,25 @@ mod tests {
         }
     }
 
-    fn said(cursor: &mut Cursor, view: &View<'_>) -> Vec<ToClient> {
+    fn read(frame: &Frame) -> ToClient {
+        serde_json::from_str(frame.text()).expect("a message of the protocol")
+    }
+
+    fn said(
+        cursor: &mut Cursor<Game>,
+        journal: &Journal<Game>,
+        doing: Doing,
+        lines: &[Writing],
+    ) -> Vec<ToClient> {
+        let view = View {
+            journal,
+            doing: &|()| doing,
+            lines,
+            present: &Present::default(),
+        };
         let mut said = Vec::new();
-        cursor.advance(view, &mut |message| {
-            said.push(message);
+        cursor.advance(&(), &view, &mut Written::new(), &mut |frame| {
+            said.push(read(&frame));
             Sent::Taken
         });
         said
@@ -319,32 +447,19 @@ mod tests {
     fn a_line_that_starts_anew_takes_its_half_back_at_once() {
         let mut journal = Journal::new("r".into(), 0);
         journal.push(1, game(Mode::Explanatory).remove(0));
-        let mut cursor = Cursor::new(None);
+        let mut cursor = Cursor::<Game>::new(None);
         let mut line = Writing {
             line: Line::Question,
+            game: 0,
             round: 1,
             attempt: 0,
             text: "half a li".into(),
         };
         let doing = Doing::JudgeAsks;
-        said(
-            &mut cursor,
-            &View {
-                journal: &journal,
-                doing,
-                lines: std::slice::from_ref(&line),
-            },
-        );
+        said(&mut cursor, &journal, doing, std::slice::from_ref(&line));
         line.attempt = 1;
         line.text.clear();
-        let again = said(
-            &mut cursor,
-            &View {
-                journal: &journal,
-                doing,
-                lines: &[line],
-            },
-        );
+        let again = said(&mut cursor, &journal, doing, &[line]);
         assert_eq!(
             again,
             [ToClient::Partial {
@@ -356,6 +471,41 @@ mod tests {
                 text: String::new(),
             }]
         );
+    }
+
+    #[test]
+    fn what_many_hear_alike_is_written_once() {
+        let mut journal = Journal::new("r".into(), 0);
+        let mut game = game(Mode::Blind).into_iter();
+        journal.push(1, game.next().expect("an opening"));
+        let mut cursors = [Cursor::<Game>::new(None), Cursor::new(None)];
+        let present = Present::default();
+        let mut heard = [Vec::new(), Vec::new()];
+        for event in game.map(Some).chain([None]) {
+            let view = View {
+                journal: &journal,
+                doing: &|()| Doing::JudgeAsks,
+                lines: &[],
+                present: &present,
+            };
+            let mut written = Written::new();
+            for (cursor, heard) in cursors.iter_mut().zip(&mut heard) {
+                cursor.advance(&(), &view, &mut written, &mut |frame| {
+                    heard.push(frame);
+                    Sent::Taken
+                });
+            }
+            if let Some(event) = event {
+                journal.push(1, event);
+            }
+        }
+        // The first frame says where each one stands.
+        let [one, other] = heard.map(|heard| heard[1..].to_vec());
+        assert!(one.len() > 4);
+        assert_eq!(one.len(), other.len());
+        for (one, other) in one.iter().zip(&other) {
+            assert_eq!(one.text().as_ptr(), other.text().as_ptr());
+        }
     }
 
     #[test]
@@ -402,12 +552,7 @@ mod tests {
                 0,
             ),
         ] {
-            let view = View {
-                journal: &journal,
-                doing: Doing::Over,
-                lines: &[],
-            };
-            let said = said(&mut Cursor::new(held), &view);
+            let said = said(&mut Cursor::new(held), &journal, Doing::Over, &[]);
             let Some(ToClient::Joined {
                 offset,
                 events,

@@ -57,12 +57,56 @@ pub(crate) fn room_id() -> String {
     hex(&rand::random::<[u8; 16]>())
 }
 
-/// Whether `text` can be a room's name.
-pub fn is_room_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
+/// Crockford's digits: no I, L, O and U, which are misread or make words.
+const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Characters of a table's code, which carry 5 bits each.
+const CODE: usize = 8;
+
+/// A new table's name: a code of 40 random bits that can be read out and typed in.
+pub(crate) fn table_code() -> String {
+    let digits: Vec<u8> = rand::random::<[u8; CODE]>()
+        .iter()
+        .map(|byte| DIGITS[usize::from(byte % 32)])
+        .collect();
+    grouped(&digits)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// A table's code as it is kept and shown, whichever way somebody typed it: in any case,
+/// with or without dashes and spaces, O for 0 and I or L for 1. None if it is no code.
+pub fn table_code_of(typed: &str) -> Option<String> {
+    let digits: Vec<u8> = typed
+        .bytes()
+        .filter(|byte| !matches!(byte, b'-' | b' '))
+        .take(CODE + 1)
+        .map(|byte| match byte.to_ascii_uppercase() {
+            b'O' => b'0',
+            b'I' | b'L' => b'1',
+            digit => digit,
+        })
+        .collect();
+    let well_formed = digits.len() == CODE && digits.iter().all(|digit| DIGITS.contains(digit));
+    well_formed.then(|| grouped(&digits))
+}
+
+fn grouped(digits: &[u8]) -> String {
+    let (first, second) = digits.split_at(CODE / 2);
+    let half = |digits: &[u8]| digits.iter().copied().map(char::from).collect::<String>();
+    format!("{}-{}", half(first), half(second))
+}
+
+/// Whether `text` is a table's name as it is kept.
+pub(crate) fn is_table(text: &str) -> bool {
+    table_code_of(text).as_deref() == Some(text)
+}
+
+/// Whether `text` can be a room's name: a game's, or a table's in any way of typing it.
+pub fn is_room_id(text: &str) -> bool {
+    let game = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    game || table_code_of(text).is_some()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -114,6 +158,51 @@ mod tests {
         );
         assert_ne!(Token::draw().key(), token.key());
         assert!(!format!("{token:?}").contains(token.expose()));
+    }
+
+    #[test]
+    fn a_code_is_the_same_however_it_is_typed() {
+        let code = table_code();
+        assert!(is_table(&code) && is_room_id(&code), "{code}");
+        for typed in [
+            code.to_lowercase(),
+            code.replace('-', ""),
+            code.replace('-', " ").to_lowercase(),
+            code.replace('0', "o").replace('1', "l"),
+            code.replace('1', "I"),
+        ] {
+            assert_eq!(table_code_of(&typed).as_ref(), Some(&code), "{typed}");
+            assert!(is_room_id(&typed));
+        }
+        assert!(!is_table(&code.replace('-', "")));
+    }
+
+    #[test]
+    fn codes_use_all_digits_alike() {
+        let codes: String = (0..2000).map(|_| table_code()).collect();
+        for digit in DIGITS {
+            let count = codes.bytes().filter(|byte| byte == digit).count();
+            assert!(
+                (350..650).contains(&count),
+                "{}: {count}",
+                char::from(*digit)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_code_is_no_room() {
+        for text in [
+            "",
+            "7K3M-9QX",
+            "7K3M-9QXTA",
+            "7K3U-9QXT",
+            "7K3M_9QXT",
+            "жжжж-жжжж",
+            "../../x",
+        ] {
+            assert!(!is_room_id(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,16 +1,15 @@
-//! A room's log in memory: every stored event, the game that they tell, and what the player
-//! may see of them. Nothing here decides.
+//! A room's log in memory: every stored event, the game that they tell, and what each
+//! watcher may see of them. Nothing here decides.
+//!
+//! What somebody sees of an event is settled when it happens and once more when its game
+//! ends, never in between: whoever comes later sees what those saw who were there.
 
-use crate::{
-    play::{
-        UnixMillis,
-        imitation::{Event, Game, Mode, Seat},
-    },
-    store::Log,
-    wire::browser::{Doing, Stamped, ToClient},
+use crate::{play::UnixMillis, store::Log, wire::browser::Stamped};
+
+use super::{
+    messages::Held,
+    play::{Mark, Play},
 };
-
-use super::messages::Held;
 
 /// What cannot be read back.
 #[derive(Debug, thiserror::Error)]
@@ -20,34 +19,74 @@ pub(crate) struct Damaged {
     problem: String,
 }
 
-struct Entry {
-    at: UnixMillis,
-    event: Event,
-    /// What the player could see of it when it happened.
-    lived: Option<Event>,
+/// One event in everybody's eyes.
+struct Sight<P: Play> {
+    /// What all see who are not named below.
+    all: Option<P::Event>,
+    /// What single ones see instead.
+    own: Vec<(P::Viewer, Option<P::Event>)>,
 }
 
-impl Entry {
-    fn was_veiled(&self) -> bool {
-        self.lived.as_ref() != Some(&self.event)
+impl<P: Play> Sight<P> {
+    fn of(game: &P, offset: u32, event: &P::Event) -> Self {
+        let all = game.shown(P::ONLOOKER, offset, event);
+        let own = game
+            .insiders(event)
+            .into_iter()
+            .map(|viewer| (viewer, game.shown(viewer, offset, event)))
+            .filter(|(_, shown)| *shown != all)
+            .collect();
+        Self { all, own }
+    }
+
+    fn by(&self, viewer: P::Viewer) -> Option<&P::Event> {
+        self.own
+            .iter()
+            .find(|(known, _)| *known == viewer)
+            .map_or(self.all.as_ref(), |(_, own)| own.as_ref())
+    }
+
+    fn singles_out(&self, viewer: P::Viewer) -> bool {
+        self.own.iter().any(|(known, _)| *known == viewer)
+    }
+}
+
+struct Entry<P: Play> {
+    at: UnixMillis,
+    event: P::Event,
+    /// When it happened.
+    lived: Sight<P>,
+    /// After the end of its game.
+    after: Option<Sight<P>>,
+}
+
+impl<P: Play> Entry<P> {
+    fn now(&self) -> &Sight<P> {
+        self.after.as_ref().unwrap_or(&self.lived)
     }
 }
 
 /// The log and its game.
-pub(crate) struct Journal {
+pub(crate) struct Journal<P: Play> {
     room: String,
     epoch: u32,
-    game: Game,
-    entries: Vec<Entry>,
+    game: P,
+    entries: Vec<Entry<P>>,
+    /// Offset of the first event of the game that goes on.
+    begun: Option<u32>,
+    /// First and last offsets of the games that are over.
+    over: Vec<(u32, u32)>,
 }
 
-impl Journal {
+impl<P: Play> Journal<P> {
     pub(crate) fn new(room: String, epoch: u32) -> Self {
         Self {
             room,
             epoch,
-            game: Game::default(),
+            game: P::default(),
             entries: Vec::new(),
+            begun: None,
+            over: Vec::new(),
         }
     }
 
@@ -74,17 +113,38 @@ impl Journal {
     }
 
     /// Takes in an event that the store has.
-    pub(crate) fn push(&mut self, at: UnixMillis, event: Event) {
+    pub(crate) fn push(&mut self, at: UnixMillis, event: P::Event) {
+        let offset = self.len();
+        let mark = P::mark(&event);
+        if mark == Mark::Begins {
+            self.begun = Some(offset);
+        }
         self.game.apply(at, &event);
-        let lived = self.game.shown(&event);
-        self.entries.push(Entry { at, event, lived });
+        let lived = Sight::of(&self.game, offset, &event);
+        self.entries.push(Entry {
+            at,
+            event,
+            lived,
+            after: None,
+        });
+        if mark == Mark::Ends {
+            let first = self.begun.take().unwrap_or(offset);
+            self.over.push((first, offset));
+            for (offset, entry) in (first..).zip(&mut self.entries[first as usize..]) {
+                entry.after = Some(Sight::of(&self.game, offset, &entry.event));
+            }
+        }
     }
 
     pub(crate) fn room(&self) -> &str {
         &self.room
     }
 
-    pub(crate) fn game(&self) -> &Game {
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(crate) fn game(&self) -> &P {
         &self.game
     }
 
@@ -93,77 +153,128 @@ impl Journal {
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn is_blind(&self) -> bool {
-        self.game
-            .rules()
-            .is_none_or(|rules| rules.mode == Mode::Blind)
-    }
-
-    /// When the question of the running round was asked.
-    pub(crate) fn asked_at(&self) -> Option<UnixMillis> {
+    /// When the last event happened that `wanted` wants.
+    pub(crate) fn last_at(&self, wanted: impl Fn(&P::Event) -> bool) -> Option<UnixMillis> {
         self.entries
             .iter()
             .rev()
-            .find(|entry| matches!(entry.event, Event::Asked { .. }))
+            .find(|entry| wanted(&entry.event))
             .map(|entry| entry.at)
     }
 
-    /// The events from `offset` on, as far as the player may see them now.
-    pub(crate) fn stamped(&self, offset: u32) -> impl Iterator<Item = Stamped<Event>> {
-        (0u32..)
-            .zip(&self.entries)
-            .skip(offset as usize)
-            .map(|(offset, entry)| Stamped {
+    /// When the log begins.
+    pub(crate) fn first_at(&self) -> UnixMillis {
+        self.entries.first().map_or(0, |entry| entry.at)
+    }
+
+    /// The events from `offset` on, as `viewer` may see them now.
+    pub(crate) fn stamped(
+        &self,
+        viewer: P::Viewer,
+        offset: u32,
+    ) -> impl Iterator<Item = Stamped<P::Event>> {
+        self.from(offset).map(move |(offset, entry)| Stamped {
+            offset,
+            at: entry.at,
+            event: entry.now().by(viewer).cloned(),
+        })
+    }
+
+    /// One event as `viewer` lives through it: what was veiled when it happened stays so
+    /// until [`Self::unveiled`] tells it, also when the end came at once.
+    ///
+    /// # Panics
+    /// When there is no such event.
+    pub(crate) fn lived(&self, viewer: P::Viewer, offset: u32) -> Stamped<P::Event> {
+        let entry = &self.entries[offset as usize];
+        Stamped {
+            offset,
+            at: entry.at,
+            event: entry.lived.by(viewer).cloned(),
+        }
+    }
+
+    /// With whose eyes `viewer` saw the event: the onlooker's, unless it is another thing to
+    /// this one.
+    pub(crate) fn eyes(&self, viewer: P::Viewer, offset: u32) -> P::Viewer {
+        match self.entries.get(offset as usize) {
+            Some(entry) if entry.lived.singles_out(viewer) => viewer,
+            _ => P::ONLOOKER,
+        }
+    }
+
+    /// The game that ended with the event at `offset`: its number among those that are over.
+    pub(crate) fn ended_at(&self, offset: u32) -> Option<usize> {
+        self.over
+            .binary_search_by_key(&offset, |(_, last)| *last)
+            .ok()
+    }
+
+    /// The games that are over of which somebody who has the first `offset` events may not
+    /// have been told what was veiled.
+    pub(crate) fn owed(&self, offset: u32) -> impl Iterator<Item = usize> {
+        // What was veiled comes before anything that happened later, so whoever has an event
+        // after the end has that too.
+        (0..)
+            .zip(&self.over)
+            .filter(move |(_, (first, last))| *first < offset && offset <= last + 1)
+            .map(|(game, _)| game)
+    }
+
+    /// Everything of a game that is over that `viewer` could not see in full when it happened.
+    pub(crate) fn unveiled(
+        &self,
+        viewer: P::Viewer,
+        game: usize,
+    ) -> impl Iterator<Item = Stamped<P::Event>> {
+        self.of_game(game)
+            .filter(move |(_, entry)| entry.lived.by(viewer) != entry.now().by(viewer))
+            .map(move |(offset, entry)| Stamped {
                 offset,
                 at: entry.at,
-                event: self.game.shown(&entry.event),
+                event: entry.now().by(viewer).cloned(),
             })
     }
 
-    /// The events from `offset` on as the player lives through them: what was veiled when it
-    /// happened stays so until [`Self::unveiled`] tells it, also when the end came at once.
-    pub(crate) fn lived(&self, offset: u32) -> impl Iterator<Item = Stamped<Event>> {
-        (0u32..)
-            .zip(&self.entries)
-            .skip(offset as usize)
-            .map(|(offset, entry)| Stamped {
-                offset,
-                at: entry.at,
-                event: entry.lived.clone(),
-            })
+    /// With whose eyes `viewer` sees what is unveiled of that game.
+    pub(crate) fn eyes_after(&self, viewer: P::Viewer, game: usize) -> P::Viewer {
+        let singled_out = self
+            .of_game(game)
+            .any(|(_, entry)| entry.lived.singles_out(viewer) || entry.now().singles_out(viewer));
+        if singled_out { viewer } else { P::ONLOOKER }
     }
 
-    /// Where a client stands that holds `held`: the gap, or everything when the offsets that
-    /// it knows mean nothing here.
-    pub(crate) fn joined(&self, held: Option<Held>, doing: Doing) -> ToClient {
-        let offset = match held {
+    /// The log up to the end of its last finished game, for who was not there; none before
+    /// the first.
+    pub(crate) fn published(&self) -> Option<Vec<Stamped<P::Event>>> {
+        let (_, last) = self.over.last()?;
+        let events =
+            self.from(0)
+                .take_while(|(offset, _)| offset <= last)
+                .map(|(offset, entry)| Stamped {
+                    offset,
+                    at: entry.at,
+                    event: self.game.shown(P::PUBLIC, offset, &entry.event),
+                });
+        Some(events.collect())
+    }
+
+    /// Where a client starts that holds `held`: where it stopped, or at 0 when the offsets
+    /// that it knows mean nothing here.
+    pub(crate) fn start(&self, held: Option<Held>) -> u32 {
+        match held {
             Some(held) if held.epoch == self.epoch && held.offset <= self.len() => held.offset,
             _ => 0,
-        };
-        ToClient::Joined {
-            room: self.room.clone(),
-            epoch: self.epoch,
-            offset,
-            seat: self.game.player_seat().unwrap_or(Seat::A),
-            events: self.stamped(offset).collect(),
-            doing,
         }
     }
 
-    /// After the end: everything that the player could not see in full when it happened.
-    pub(crate) fn unveiled(&self) -> Option<ToClient> {
-        if !self.game.is_over() {
-            return None;
-        }
-        let events: Vec<Stamped<Event>> = self
-            .stamped(0)
-            .zip(&self.entries)
-            .filter(|(_, entry)| entry.was_veiled())
-            .map(|(stamped, _)| stamped)
-            .collect();
-        (!events.is_empty()).then(|| ToClient::Unveiled {
-            room: self.room.clone(),
-            events,
-        })
+    fn from(&self, offset: u32) -> impl Iterator<Item = (u32, &Entry<P>)> {
+        (0u32..).zip(&self.entries).skip(offset as usize)
+    }
+
+    fn of_game(&self, game: usize) -> impl Iterator<Item = (u32, &Entry<P>)> {
+        let (first, last) = self.over.get(game).copied().unwrap_or((1, 0));
+        self.from(first)
+            .take_while(move |(offset, _)| *offset <= last)
     }
 }

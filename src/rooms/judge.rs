@@ -10,21 +10,22 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 use futures_util::future::try_join;
 
 use super::{
-    messages::{AskQuestion, GiveVerdict, LetGo, TurnError},
+    messages::{AskQuestion, GiveOpinion, GiveVerdict, LetGo, Made, TurnError},
+    opinion,
     seeds::{self, Draw, Purpose},
     turn::{Mind, TRIES, Voice, forget, is_too_long, persist, write},
 };
 use crate::{
     generation::GenerationError,
     persona::{
-        Exchange,
-        judge::{self, Form, Order},
+        Draft, Exchange,
+        judge::{self, Form, Heard, Order},
     },
     play::{
         evidence::{self, Opinion, Reading, Surprise},
-        imitation::{Command, Grounds, Kind, Verdict},
+        imitation::{Grounds, Kind, Verdict},
     },
-    wire::worker::{Constraint, Message, Prompt, Role},
+    wire::worker::{Constraint, Message, Prompt, Role, Terms},
 };
 
 /// What the judge must know to ask.
@@ -33,7 +34,7 @@ pub(crate) struct QuestionBrief {
     pub(crate) kind: Kind,
     pub(crate) seed: u32,
     pub(crate) round: u32,
-    pub(crate) earlier: Vec<Exchange>,
+    pub(crate) earlier: Past,
 }
 
 /// What the judge must know to give a verdict.
@@ -65,7 +66,7 @@ impl Judge {
     fn begin(
         &mut self,
         voice: Voice,
-        work: impl AsyncFnOnce(&Mind, &Voice) -> Result<Command, TurnError> + 'static,
+        work: impl AsyncFnOnce(&Mind, &Voice) -> Result<Made, TurnError> + 'static,
         ctx: &mut Context<Self>,
     ) {
         if let Some(former) = self.turn.take() {
@@ -74,7 +75,7 @@ impl Judge {
         let mind = self.mind.clone();
         let turn = async move {
             match work(&mind, &voice).await {
-                Ok(command) => voice.finish(command),
+                Ok(made) => voice.finish(made),
                 Err(error) => voice.fail(error),
             }
         };
@@ -99,9 +100,7 @@ impl Handler<AskQuestion> for Judge {
         self.begin(
             Voice::new(room, turn, attempt),
             async move |mind: &Mind, voice: &Voice| {
-                let text = question(&brief, mind, voice).await?;
-                let round = brief.round;
-                Ok(Command::Ask { round, text })
+                Ok(Made::Question(question(&brief, mind, voice).await?))
             },
             ctx,
         );
@@ -121,9 +120,27 @@ impl Handler<GiveVerdict> for Judge {
         self.begin(
             Voice::new(room, turn, attempt),
             async move |mind: &Mind, voice: &Voice| {
-                let verdict = verdict(&brief, mind, voice).await?;
-                let round = brief.round;
-                Ok(Command::Judge { round, verdict })
+                Ok(Made::Verdict(verdict(&brief, mind, voice).await?))
+            },
+            ctx,
+        );
+    }
+}
+
+impl Handler<GiveOpinion> for Judge {
+    type Result = ();
+
+    fn handle(&mut self, message: GiveOpinion, ctx: &mut Self::Context) {
+        let GiveOpinion {
+            turn,
+            attempt,
+            brief,
+            room,
+        } = message;
+        self.begin(
+            Voice::new(room, turn, attempt),
+            async move |mind: &Mind, voice: &Voice| {
+                Ok(Made::Opinion(opinion::opinion(&brief, mind, voice).await?))
             },
             ctx,
         );
@@ -140,38 +157,70 @@ impl Handler<LetGo> for Judge {
     }
 }
 
+/// The rounds before, as the next question depends on them.
+#[derive(Clone, Debug)]
+pub(crate) enum Past {
+    Two(Vec<Exchange>),
+    Table(Vec<Heard>),
+}
+
+impl Past {
+    fn len(&self) -> usize {
+        match self {
+            Self::Two(rounds) => rounds.len(),
+            Self::Table(rounds) => rounds.len(),
+        }
+    }
+
+    /// The prompt that remembers all but the first `forgotten` rounds.
+    fn draft(&self, kind: Kind, subject: u32, round: u32, forgotten: usize) -> Draft {
+        match self {
+            Self::Two(rounds) => judge::question(kind, subject, round, &rounds[forgotten..]),
+            Self::Table(rounds) => {
+                judge::table_question(kind, subject, round, &rounds[forgotten..])
+            }
+        }
+    }
+
+    fn acceptable(&self, text: &str) -> Result<String, judge::Unfit> {
+        match self {
+            Self::Two(rounds) => judge::acceptable_question(text, rounds),
+            Self::Table(rounds) => judge::acceptable_table_question(text, rounds),
+        }
+    }
+
+    fn from_the_book(&self, subject: u32) -> &'static str {
+        match self {
+            Self::Two(rounds) => judge::bank_question(subject, rounds),
+            Self::Table(rounds) => judge::table_bank_question(subject, rounds),
+        }
+    }
+}
+
 /// A question that can be put to the witnesses. A model that keeps failing to write one
 /// asks from the book.
 async fn question(brief: &QuestionBrief, mind: &Mind, voice: &Voice) -> Result<String, TurnError> {
-    let mut history = brief.earlier.as_slice();
+    let past = &brief.earlier;
+    let mut forgotten = 0;
     let live = |text: &str| Some(first_line(text).to_owned());
+    let terms = Terms::default();
+    let derive = |draw, attempt| seeds::derive(brief.seed, brief.round, draw, attempt);
+    let subject = |attempt| seeds::low_half(derive(Draw::Subject, attempt));
     let mut attempt = 0;
     while attempt < TRIES {
-        let subject = low_half(seeds::derive(
-            brief.seed,
-            brief.round,
-            Draw::Subject,
-            attempt,
-        ));
-        let draft = judge::question(brief.kind, subject, brief.round, history);
-        let seed = seeds::derive(
-            brief.seed,
-            brief.round,
-            Draw::Text(Purpose::Question),
-            attempt,
-        );
+        let draft = past.draft(brief.kind, subject(attempt), brief.round, forgotten);
+        let seed = derive(Draw::Text(Purpose::Question), attempt);
         let sampling = mind.sampling(&draft, seed);
-        let text = match write(&mind.backend, &draft, &sampling, None, voice, &live).await {
-            Err(error) if is_too_long(&error) => match forget(history) {
-                Some(rest) => {
-                    history = rest;
-                    continue;
-                }
-                None => return Err(error),
-            },
+        let written = write(&mind.backend, &draft, &sampling, None, &terms, voice, &live);
+        let text = match written.await {
+            // What does not fit is forgotten, the older half first.
+            Err(error) if is_too_long(&error) && forgotten < past.len() => {
+                forgotten += (past.len() - forgotten).div_ceil(2);
+                continue;
+            }
             text => text?,
         };
-        match judge::acceptable_question(&text, &brief.earlier) {
+        match past.acceptable(&text) {
             Ok(question) => return Ok(question),
             Err(unfit) => {
                 tracing::debug!(round = brief.round, attempt, %unfit, "a question was thrown back");
@@ -180,21 +229,11 @@ async fn question(brief: &QuestionBrief, mind: &Mind, voice: &Voice) -> Result<S
             }
         }
     }
-    let subject = low_half(seeds::derive(
-        brief.seed,
-        brief.round,
-        Draw::Subject,
-        attempt,
-    ));
-    Ok(judge::bank_question(subject, &brief.earlier).to_owned())
+    Ok(past.from_the_book(subject(attempt)).to_owned())
 }
 
 fn first_line(text: &str) -> &str {
     text.trim_start().lines().next().unwrap_or_default()
-}
-
-fn low_half(seed: u64) -> u32 {
-    (seed & u64::from(u32::MAX)) as u32
 }
 
 async fn verdict(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Verdict, TurnError> {
@@ -207,10 +246,9 @@ async fn verdict(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Ver
 
 /// By weighing and scoring; the reasons come last.
 async fn measured(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Verdict, TurnError> {
-    let readings = try_join(
-        weigh(brief, Order::AFirst, mind, voice),
-        weigh(brief, Order::BFirst, mind, voice),
-    );
+    let [a_first, b_first] = [Order::AFirst, Order::BFirst]
+        .map(|order| judge::weigh(brief.kind, &brief.exchange, order));
+    let readings = try_join(weigh(&a_first, mind, voice), weigh(&b_first, mind, voice));
     let surprises = try_join(
         surprise(&brief.exchange.question, &brief.exchange.a, mind, voice),
         surprise(&brief.exchange.question, &brief.exchange.b, mind, voice),
@@ -237,6 +275,7 @@ async fn measured(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Ve
             &draft,
             &sampling,
             Some(&schema),
+            &Terms::default(),
             voice,
             &live,
         )
@@ -253,13 +292,12 @@ fn believe(brief: &VerdictBrief, grounds: &Grounds) -> evidence::Belief {
 }
 
 /// Log-probabilities that the first and the second read is human.
-async fn weigh(
-    brief: &VerdictBrief,
-    order: Order,
+pub(super) async fn weigh(
+    draft: &Draft,
     mind: &Mind,
     voice: &Voice,
 ) -> Result<[f32; 2], TurnError> {
-    let prompt = judge::weigh(brief.kind, &brief.exchange, order).prompt();
+    let prompt = draft.prompt();
     let options: Vec<String> = judge::OPTIONS.map(str::to_owned).into();
     persist(&mind.backend, voice, async || {
         let log_probs = mind.backend.weigh(prompt.clone(), options.clone()).await?;
@@ -271,7 +309,7 @@ async fn weigh(
 }
 
 /// How the answer looks under the model's own distribution, as a reply to the question.
-async fn surprise(
+pub(super) async fn surprise(
     question: &str,
     answer: &str,
     mind: &Mind,
@@ -342,6 +380,7 @@ async fn form(
                 &draft,
                 &sampling,
                 Some(&schema),
+                &Terms::default(),
                 voice,
                 &live,
             )

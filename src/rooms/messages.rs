@@ -7,16 +7,24 @@ use actix::{Message, Recipient};
 
 use super::{
     bot::AnswerBrief,
+    frame::Frame,
     identity::SessionKey,
     judge::{QuestionBrief, VerdictBrief},
+    opinion::OpinionBrief,
     pulse::{Pulse, SocketId},
     seeds::Purpose,
 };
 use crate::{
     generation::GenerationError,
-    play::imitation::{Command, Ending, Kind, Mode},
-    wire::browser::{Bye, RefusalCode, ToClient},
+    play::{
+        UnixMillis,
+        imitation::{Ending, Kind, Mode, Verdict},
+        party::{Act, Chair, Opinion, Role, Setup},
+    },
+    wire::browser::{Bye, RefusalCode, TableCard, ToClient},
 };
+
+pub(crate) use crate::wire::browser::Held;
 
 /// A socket as others hold it.
 #[derive(Clone)]
@@ -67,7 +75,30 @@ pub(crate) enum Wish {
         epoch: u32,
         offset: u32,
     },
+    OpenTable {
+        setup: Setup,
+        role: Role,
+        name: String,
+    },
+    JoinTable {
+        room: String,
+        want: Want,
+        held: Option<Held>,
+    },
+    /// To hear of open tables, or no longer.
+    Lobby {
+        watch: bool,
+    },
     Leave,
+}
+
+/// As whom somebody comes to a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    /// A seat token, as the client sent it.
+    pub(crate) seat: Option<String>,
 }
 
 // ---- to a session
@@ -84,11 +115,17 @@ pub(crate) enum ToSession {
     },
     /// It sits nowhere any more.
     Unseated,
-    Say(Arc<ToClient>),
+    Say(Frame),
     Bye {
         bye: Bye,
         why: &'static str,
     },
+}
+
+impl ToSession {
+    pub(crate) fn say(message: &ToClient) -> Self {
+        Self::Say(Frame::of(message))
+    }
 }
 
 /// What a welcome needs.
@@ -112,6 +149,7 @@ pub(crate) struct FromPlayer {
 pub(crate) enum Move {
     Answer { round: u32, text: String },
     Stop,
+    Act(Act),
 }
 
 // ---- hall → room
@@ -125,13 +163,8 @@ pub(crate) struct Join {
     pub(crate) id: Option<u32>,
     /// What the client holds of the room; none means nothing.
     pub(crate) held: Option<Held>,
-}
-
-/// How much of a room's log a client holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) epoch: u32,
-    pub(crate) offset: u32,
+    /// At a table: as whom.
+    pub(crate) want: Option<Want>,
 }
 
 /// Somebody gets up.
@@ -166,6 +199,17 @@ pub(crate) struct RoomEnded {
 pub(crate) struct RoomIdle {
     pub(crate) room: String,
     pub(crate) life: u32,
+    /// Whether it is gone for good: then whoever is on the way here comes too late.
+    pub(crate) for_good: bool,
+}
+
+/// How a table looks from the lobby; none while it is not listed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct CardChanged {
+    pub(crate) room: String,
+    pub(crate) opened: UnixMillis,
+    pub(crate) card: Option<TableCard>,
 }
 
 /// A room's actor is no more. Sent however that came about.
@@ -218,6 +262,16 @@ pub(crate) struct GiveVerdict {
     pub(crate) room: Recipient<FromTurn>,
 }
 
+/// The judge's turn: an opinion of many witnesses.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct GiveOpinion {
+    pub(crate) turn: TurnId,
+    pub(crate) attempt: u32,
+    pub(crate) brief: OpinionBrief,
+    pub(crate) room: Recipient<FromTurn>,
+}
+
 /// Lets go of the turn in hand.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -226,8 +280,21 @@ pub(crate) struct LetGo;
 /// Names a turn of one room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TurnId {
-    pub(crate) purpose: Purpose,
+    /// Which of the room's games.
+    pub(crate) game: u32,
     pub(crate) round: u32,
+    pub(crate) purpose: Purpose,
+    /// Whose turn it is where several machines answer.
+    pub(crate) chair: Option<Chair>,
+}
+
+/// What a turn came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Made {
+    Question(String),
+    Answer(String),
+    Verdict(Verdict),
+    Opinion(Opinion),
 }
 
 // ---- bot and judge → room
@@ -248,8 +315,7 @@ pub(crate) enum TurnSays {
     Away,
     /// The model is back.
     Back,
-    /// The whole line, as a command to the rules.
-    Finished(Command),
+    Finished(Made),
     /// It cannot be done.
     Failed(TurnError),
     /// Whoever had the turn is gone without a word.

@@ -3,22 +3,26 @@
 //! [`crate::store`].
 //!
 //! A [`session`] is one browser socket. The [`hall`] knows the sessions and the rooms, and
-//! rebuilds a room that is lost. A `room` owns one game: only it writes the game's log,
-//! and whatever it tells anybody is in the log already. A `bot` and a `judge` take their
-//! turns for it. Nobody waits for anybody: a reply is a message that names its turn.
+//! rebuilds a room that is lost. A `room` owns one log: the game of one person, or a table
+//! for many. Only it writes the log, and whatever it tells anybody is in the log already.
+//! A `bot` for each machine that plays and a `judge` take their turns for it. Nobody waits for anybody: a reply is a message that names its turn.
 
 mod audience;
 mod bot;
 mod briefs;
 mod bucket;
 mod cursor;
+mod frame;
 pub mod hall;
 pub mod identity;
 pub(crate) mod journal;
 mod judge;
 mod messages;
+mod opinion;
+pub(crate) mod play;
 pub mod pulse;
 mod room;
+pub mod seats;
 mod seeds;
 pub mod session;
 pub mod tally;
@@ -44,7 +48,11 @@ pub struct House {
     pub round_cap: u32,
     /// How long a player may keep everybody waiting.
     pub idle_limit: Duration,
-    /// Games that may be open at the same time.
+    /// How long a table stays open with nobody at it.
+    pub table_keep: Duration,
+    /// Signs the seats at tables.
+    pub seats: seats::SeatKey,
+    /// Games and tables that may be open at the same time.
     pub room_cap: usize,
     /// How long a session is remembered after it was last seen.
     pub keep: Duration,

@@ -1,7 +1,7 @@
 //! Where every random draw of a game's models comes from: the room's seed, which turn it
 //! is, and which try. Same game, same tokens.
 
-use crate::play::Dice;
+use crate::play::{Dice, party::Chair};
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub(crate) enum Draw {
     Subject,
     /// The pace of the bot's typing.
     Pace,
+    /// Who the machine on a chair pretends to be.
+    Character,
 }
 
 impl Draw {
@@ -30,6 +32,7 @@ impl Draw {
             Self::Text(Purpose::Verdict) => 3,
             Self::Subject => 4,
             Self::Pace => 5,
+            Self::Character => 6,
         }
     }
 }
@@ -49,6 +52,24 @@ pub(crate) fn derive(room: u32, round: u32, draw: Draw, attempt: u32) -> u64 {
     ]
     .into_iter()
     .fold(0, |state, word| mix(state ^ word))
+}
+
+/// As [`derive()`] where several machines play: one more number for whose turn it is, so that
+/// two of them do not say the same. Without a chair it is [`derive()`].
+pub(crate) fn derive_for(
+    chair: Option<Chair>,
+    room: u32,
+    round: u32,
+    draw: Draw,
+    attempt: u32,
+) -> u64 {
+    let seed = derive(room, round, draw, attempt);
+    chair.map_or(seed, |chair| mix(seed ^ (u64::from(chair.0) + 1)))
+}
+
+/// Where 32 bits are enough.
+pub(crate) fn low_half(seed: u64) -> u32 {
+    (seed & u64::from(u32::MAX)) as u32
 }
 
 /// SplitMix64: the golden-ratio increment, then the finaliser.
@@ -82,6 +103,10 @@ mod tests {
             derive(7, 1, Draw::Text(Purpose::Answer), 0)
         );
         assert_eq!(
+            derive_for(None, 7, 1, Draw::Text(Purpose::Answer), 0),
+            derive(7, 1, Draw::Text(Purpose::Answer), 0)
+        );
+        assert_eq!(
             mix(0),
             0xe220_a839_7b1d_cdaf,
             "first output of SplitMix64 seeded with 0"
@@ -96,13 +121,17 @@ mod tests {
             Draw::Text(Purpose::Verdict),
             Draw::Subject,
             Draw::Pace,
+            Draw::Character,
         ];
+        let chairs: Vec<Option<Chair>> = (0..8).map(|chair| Some(Chair(chair))).collect();
         let mut seen = HashSet::new();
         for room in [0, 1, u32::MAX] {
             for round in 1..=50 {
                 for draw in draws {
                     for attempt in 0..8 {
-                        assert!(seen.insert(derive(room, round, draw, attempt)));
+                        for chair in std::iter::once(None).chain(chairs.iter().copied()) {
+                            assert!(seen.insert(derive_for(chair, room, round, draw, attempt)));
+                        }
                     }
                 }
             }

@@ -16,7 +16,7 @@ use super::{
     bucket::Bucket,
     hall::{ANSWER_LIMIT, Hall},
     identity::{NAME_LIMIT, now},
-    messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Wish, refused},
+    messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Want, Wish, refused},
     pulse::{Pulse, SocketId},
     tally::Tally,
 };
@@ -225,12 +225,23 @@ impl Session {
                 offset,
             },
             FromClient::Leave { .. } => Wish::Leave,
-            FromClient::OpenTable { .. }
-            | FromClient::JoinTable { .. }
-            | FromClient::Act { .. }
-            | FromClient::Lobby { .. } => {
-                return self.refuse(id, RefusalCode::NotNow, "no tables yet", ctx);
-            }
+            FromClient::Act { act, .. } => return self.play(id, Move::Act(act), ctx),
+            FromClient::OpenTable {
+                setup, role, name, ..
+            } => Wish::OpenTable { setup, role, name },
+            FromClient::JoinTable {
+                room,
+                role,
+                name,
+                seat,
+                held,
+                ..
+            } => Wish::JoinTable {
+                room,
+                want: Want { role, name, seat },
+                held,
+            },
+            FromClient::Lobby { watch, .. } => Wish::Lobby { watch },
             FromClient::Hello { .. } | FromClient::Ping { .. } => return,
         };
         let request = FromGuest {
@@ -352,7 +363,7 @@ impl Handler<ToSession> for Session {
             }
             ToSession::Seated { moves } => self.moves = Some(moves),
             ToSession::Unseated => self.moves = None,
-            ToSession::Say(message) => self.say(&message, ctx),
+            ToSession::Say(frame) => ctx.text(frame.text()),
             ToSession::Bye { bye, why } => self.bye(bye, why, ctx),
         }
     }

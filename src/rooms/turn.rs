@@ -6,12 +6,11 @@ use std::{cell::Cell, time::Duration};
 use actix::Recipient;
 use futures_util::StreamExt;
 
-use super::messages::{FromTurn, TurnError, TurnId, TurnSays};
+use super::messages::{FromTurn, Made, TurnError, TurnId, TurnSays};
 use crate::{
-    generation::{Backend, GenerationError, Output},
+    generation::{Ask, Backend, GenerationError, Output},
     persona::Draft,
-    play::imitation::Command,
-    wire::worker::{Constraint, Refusal, Sampling},
+    wire::worker::{Constraint, Refusal, Sampling, Terms},
 };
 
 /// Times that one turn is run again because its worker died under it. A worker that comes
@@ -90,8 +89,8 @@ impl Voice {
         self.wrote("");
     }
 
-    pub(crate) fn finish(self, command: Command) {
-        self.say(TurnSays::Finished(command));
+    pub(crate) fn finish(self, made: Made) {
+        self.say(TurnSays::Finished(made));
         self.over.set(true);
     }
 
@@ -200,6 +199,7 @@ pub(crate) async fn write(
     draft: &Draft,
     sampling: &Sampling,
     constraint: Option<&Constraint>,
+    terms: &Terms,
     voice: &Voice,
     live: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, TurnError> {
@@ -210,7 +210,13 @@ pub(crate) async fn write(
     }
     let mut patience = Patience::default();
     loop {
-        let mut stream = backend.generate(draft.prompt(), sampling.clone(), constraint.cloned());
+        let mut stream = backend.ask(Ask {
+            prompt: draft.prompt(),
+            sampling: sampling.clone(),
+            constraint: constraint.cloned(),
+            logprobs: None,
+            terms: terms.clone(),
+        });
         let mut text = draft.prefill.clone();
         let mut shown = String::new();
         let error = loop {

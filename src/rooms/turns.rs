@@ -1,15 +1,23 @@
 //! The turns of one room that machines have in hand, and what has arrived of them.
 
-use crate::{play::imitation::Command, wire::browser::Line};
+use crate::wire::browser::Line;
 
 use super::{
     cursor::Writing,
-    messages::{FromTurn, TurnError, TurnId, TurnSays},
+    messages::{FromTurn, Made, TurnError, TurnId, TurnSays},
     seeds::Purpose,
 };
 
 /// Times that a turn's actor may vanish before the turn is given up.
 const LOST_LIMIT: u32 = 3;
+
+/// What a turn came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Done {
+    Made(Made),
+    /// Nothing: if the game still needs it, the game cannot go on.
+    GivenUp,
+}
 
 struct Hand {
     turn: TurnId,
@@ -18,7 +26,7 @@ struct Hand {
     away: bool,
     lost: u32,
     /// What the turn came to, until the log has it.
-    done: Option<Command>,
+    done: Option<Done>,
 }
 
 /// What a report makes necessary.
@@ -28,7 +36,7 @@ pub(crate) enum Follow {
     Stale,
     /// Show what is new.
     Show,
-    /// The turn is done: its command waits in [`Turns::done`].
+    /// The turn is done: what it made waits in [`Turns::done`].
     Done,
     /// Ask again, under this attempt.
     AskAgain(TurnId, u32),
@@ -38,7 +46,7 @@ pub(crate) enum Follow {
     Vanished,
 }
 
-/// The turns in hand: at most one of each purpose.
+/// The turns in hand.
 #[derive(Default)]
 pub(crate) struct Turns {
     hands: Vec<Hand>,
@@ -75,16 +83,16 @@ impl Turns {
     }
 
     /// What turns came to that is not in the log yet.
-    pub(crate) fn done(&self) -> impl Iterator<Item = (TurnId, &Command)> {
+    pub(crate) fn done(&self) -> impl Iterator<Item = (TurnId, &Done)> {
         self.hands
             .iter()
             .filter_map(|hand| Some((hand.turn, hand.done.as_ref()?)))
     }
 
-    /// What the turn came to cannot be used: if the game still needs it, the game cannot go on.
+    /// What the turn came to cannot be used.
     pub(crate) fn spoil(&mut self, turn: TurnId) {
         for hand in self.hands.iter_mut().filter(|hand| hand.turn == turn) {
-            hand.done = Some(Command::GiveUp);
+            hand.done = Some(Done::GivenUp);
         }
     }
 
@@ -102,6 +110,7 @@ impl Turns {
                 Purpose::Answer => Line::OtherAnswer,
                 Purpose::Verdict => Line::Reasoning,
             },
+            game: hand.turn.game,
             round: hand.turn.round,
             attempt: hand.attempt,
             text: hand.text.clone(),
@@ -138,19 +147,19 @@ impl Turns {
                 hand.away = false;
                 Follow::Show
             }
-            TurnSays::Finished(command) => {
-                hand.done = Some(command);
+            TurnSays::Finished(made) => {
+                hand.done = Some(Done::Made(made));
                 hand.away = false;
                 Follow::Done
             }
             TurnSays::Failed(error) => {
-                hand.done = Some(Command::GiveUp);
+                hand.done = Some(Done::GivenUp);
                 Follow::GiveUp(error)
             }
             TurnSays::Lost => {
                 hand.lost += 1;
                 if hand.lost >= LOST_LIMIT {
-                    hand.done = Some(Command::GiveUp);
+                    hand.done = Some(Done::GivenUp);
                     return Follow::Vanished;
                 }
                 hand.attempt += 1;
@@ -165,10 +174,13 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::play::party::Chair;
 
     const TURN: TurnId = TurnId {
-        purpose: Purpose::Answer,
+        game: 0,
         round: 2,
+        purpose: Purpose::Answer,
+        chair: None,
     };
 
     fn says(turn: TurnId, attempt: u32, says: TurnSays) -> FromTurn {
@@ -206,19 +218,26 @@ mod tests {
     }
 
     #[test]
+    fn words_of_another_game_or_chair_are_not_taken_for_this_ones() {
+        let mut turns = Turns::default();
+        turns.begin(TURN);
+        let others = [
+            TurnId { game: 1, ..TURN },
+            TurnId {
+                chair: Some(Chair(0)),
+                ..TURN
+            },
+        ];
+        for other in others {
+            assert!(matches!(turns.hear(wrote(other, 0, "no")), Follow::Stale));
+        }
+    }
+
+    #[test]
     fn a_finished_turn_finishes_once() {
         let mut turns = Turns::default();
         turns.begin(TURN);
-        let finished = || {
-            says(
-                TURN,
-                0,
-                TurnSays::Finished(Command::BotAnswers {
-                    round: 2,
-                    text: "so".into(),
-                }),
-            )
-        };
+        let finished = || says(TURN, 0, TurnSays::Finished(Made::Answer("so".into())));
         assert!(matches!(turns.hear(finished()), Follow::Done));
         assert!(matches!(turns.hear(finished()), Follow::Stale));
         assert!(matches!(

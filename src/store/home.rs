@@ -8,6 +8,8 @@ use std::{
 
 use super::StoreError;
 
+const SECRET_BYTES: usize = 32;
+
 /// A folder that is ours as long as this lives.
 #[derive(Debug)]
 pub struct Home {
@@ -51,6 +53,33 @@ impl Home {
         })
     }
 
+    /// The secret that this house signs with: random, made at the first start, and kept
+    /// beside the store for its user alone.
+    ///
+    /// # Errors
+    /// When it cannot be read or made.
+    pub fn secret(&self) -> Result<Vec<u8>, StoreError> {
+        let path = self.dir.join("secret");
+        let failed =
+            |error: std::io::Error| StoreError::Failed(format!("{}: {error}", path.display()));
+        match fs::read(&path) {
+            Ok(secret) if secret.len() == SECRET_BYTES => return Ok(secret),
+            Ok(_) => {
+                let why = "it is damaged; move it away, and seats of before are forgotten";
+                return Err(StoreError::Failed(format!("{}: {why}", path.display())));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let secret = rand::random::<[u8; SECRET_BYTES]>();
+        // Whole or not at all, also if the power fails meanwhile.
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir).map_err(failed)?;
+        file.write_all(&secret).map_err(failed)?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(secret.to_vec())
+    }
+
     /// The store's file.
     pub fn database(&self) -> PathBuf {
         self.dir.join("parlour.sqlite")
@@ -60,6 +89,23 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_house_keeps_its_secret_and_shows_it_to_nobody() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::take(dir.path()).unwrap();
+        let secret = home.secret().unwrap();
+        assert_eq!(home.secret().unwrap(), secret);
+        let path = dir.path().join("secret");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+        fs::write(&path, b"short").unwrap();
+        assert!(home.secret().is_err());
+        let other = tempfile::tempdir().unwrap();
+        let other = Home::take(other.path()).unwrap().secret().unwrap();
+        assert_ne!(other, secret);
+    }
 
     #[test]
     fn two_servers_never_share_a_store() {

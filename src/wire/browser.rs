@@ -75,6 +75,7 @@ pub enum FromClient {
         held: Option<Held>,
     },
     /// Does something at the table.
+    #[serde(deserialize_with = "acting")]
     Act {
         id: u32,
         #[serde(flatten)]
@@ -92,6 +93,18 @@ pub enum FromClient {
     Ping {
         nonce: u32,
     },
+}
+
+/// The fields of [`FromClient::Act`]. What is flattened leaves its fields behind, where they
+/// would be taken for unknown ones.
+fn acting<'de, D: serde::Deserializer<'de>>(from: D) -> Result<(u32, Act), D::Error> {
+    #[derive(Deserialize)]
+    struct Acting {
+        id: u32,
+        #[serde(flatten)]
+        act: Act,
+    }
+    Acting::deserialize(from).map(|Acting { id, act }| (id, act))
 }
 
 /// What the server says.
@@ -339,4 +352,40 @@ pub enum Bye {
     Hostile,
     /// 4102: this session was opened elsewhere; the newer one has the seat.
     Elsewhere,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_is_read_as_it_is_written_and_other_messages_stay_strict() {
+        let acts = [
+            Act::Leave,
+            Act::Say { text: "hi".into() },
+            Act::Answer {
+                round: 2,
+                text: "so".into(),
+            },
+        ];
+        for act in acts {
+            let message = FromClient::Act { id: 3, act };
+            let text = serde_json::to_string(&message).expect("json");
+            assert_eq!(
+                serde_json::from_str::<FromClient>(&text).ok(),
+                Some(message),
+                "{text}"
+            );
+        }
+        let say = r#"{"type":"act","id":1,"act":"say","text":"hi"}"#;
+        assert!(serde_json::from_str::<FromClient>(say).is_ok());
+        for odd in [
+            r#"{"type":"act","id":1,"act":"dance"}"#,
+            r#"{"type":"act","id":1}"#,
+            r#"{"type":"act","act":"leave"}"#,
+            r#"{"type":"stop","id":1,"more":true}"#,
+        ] {
+            assert!(serde_json::from_str::<FromClient>(odd).is_err(), "{odd}");
+        }
+    }
 }

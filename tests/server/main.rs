@@ -8,3 +8,6 @@ mod operations;
 mod reconnect;
 mod slow_client;
 mod support;
+mod table;
+mod table_faults;
+mod table_people;

@@ -3,11 +3,19 @@
 mod live;
 mod question;
 mod reasons;
+mod table;
 mod verdict;
 
 pub use live::{reasoning_so_far, relabelled_so_far};
-pub use question::{Unfit, acceptable_question, bank_question, question};
+pub use question::{
+    Unfit, acceptable_question, acceptable_table_question, bank_question, question,
+    table_bank_question, table_question,
+};
 pub use reasons::{FormError, parse_reasoning, reasoning, reasoning_schema};
+pub use table::{
+    Heard, TableForm, Two, parse_table_form, silence, table_form, table_form_schema,
+    table_reasoning, table_reasoning_schema, table_weigh,
+};
 pub use verdict::{Form, OPTIONS, Order, form, form_schema, parse_form, weigh};
 
 use crate::play::imitation::Seat;

@@ -1,5 +1,6 @@
 //! One question a round: new each time, and grown from what was said.
 
+use super::Heard;
 use crate::{
     persona::{
         Draft, Exchange, assistant,
@@ -28,6 +29,53 @@ const REMEMBERED: usize = 3;
 /// Longest answer that a question prompt quotes, characters.
 const ANSWER_LIMIT: usize = 160;
 
+/// Answers of one round that a question prompt quotes; of more witnesses, these are drawn.
+const QUOTED: usize = 3;
+
+/// A round as far as the next question depends on it.
+struct Past<'a> {
+    question: &'a str,
+    answers: Vec<&'a str>,
+}
+
+impl<'a> Past<'a> {
+    fn of_two(earlier: &'a [Exchange]) -> Vec<Self> {
+        let past = |exchange: &'a Exchange| Self {
+            question: &exchange.question,
+            answers: vec![&exchange.a, &exchange.b],
+        };
+        earlier.iter().map(past).collect()
+    }
+
+    fn of_table(earlier: &'a [Heard]) -> Vec<Self> {
+        let past = |heard: &'a Heard| Self {
+            question: &heard.question,
+            answers: heard
+                .answers
+                .iter()
+                .map(|(_, text)| text.as_str())
+                .collect(),
+        };
+        earlier.iter().map(past).collect()
+    }
+
+    /// The answers that a prompt quotes.
+    fn quoted(&self, seed: u32) -> impl Iterator<Item = &'a str> {
+        let count = self.answers.len();
+        let first = if count > QUOTED {
+            pick(seed, 17, count)
+        } else {
+            0
+        };
+        self.answers
+            .iter()
+            .copied()
+            .cycle()
+            .skip(first)
+            .take(count.min(QUOTED))
+    }
+}
+
 /// Why a question cannot be put.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -50,6 +98,16 @@ pub enum Unfit {
 /// the book, and in inverse games more often a matter of logic, where a person who plays
 /// machine slips. What [`acceptable_question`] reads is the prefill and the output together.
 pub fn question(kind: Kind, seed: u32, round: u32, earlier: &[Exchange]) -> Draft {
+    drafted(kind, seed, round, &Past::of_two(earlier))
+}
+
+/// The same for a table of any number of witnesses. The prompt grows with the rounds that it
+/// is reminded of, and not with the witnesses.
+pub fn table_question(kind: Kind, seed: u32, round: u32, earlier: &[Heard]) -> Draft {
+    drafted(kind, seed, round, &Past::of_table(earlier))
+}
+
+fn drafted(kind: Kind, seed: u32, round: u32, earlier: &[Past<'_>]) -> Draft {
     let fresh = unasked(earlier);
     let first = pick(seed, 10, fresh.len());
     let mut messages = vec![system(
@@ -61,19 +119,16 @@ pub fn question(kind: Kind, seed: u32, round: u32, earlier: &[Exchange]) -> Draf
         messages.push(assistant(*question));
     }
     let mut said = String::new();
-    for exchange in &earlier[earlier.len().saturating_sub(REMEMBERED)..] {
+    for past in &earlier[earlier.len().saturating_sub(REMEMBERED)..] {
         messages.push(user(format!("{said}Another subject.")));
-        messages.push(assistant(quoted(&exchange.question, LIMIT)));
-        said = format!(
-            "\"{}\" \"{}\" ",
-            quoted(&exchange.a, ANSWER_LIMIT),
-            quoted(&exchange.b, ANSWER_LIMIT)
-        );
+        messages.push(assistant(quoted(past.question, LIMIT)));
+        said = past
+            .quoted(seed)
+            .map(|answer| format!("\"{}\" ", quoted(answer, ANSWER_LIMIT)))
+            .collect();
     }
     let subject = if round.is_multiple_of(2) {
-        earlier
-            .last()
-            .and_then(|exchange| follow_up(exchange, seed))
+        earlier.last().and_then(|past| follow_up(past, seed))
     } else {
         None
     }
@@ -87,7 +142,7 @@ pub fn question(kind: Kind, seed: u32, round: u32, earlier: &[Exchange]) -> Draf
 }
 
 /// Entries that the game has not asked yet; all of them when it has asked every one.
-fn unasked(earlier: &[Exchange]) -> Vec<&'static Entry> {
+fn unasked(earlier: &[Past<'_>]) -> Vec<&'static Entry> {
     let fresh: Vec<_> = bank::QUESTIONS
         .iter()
         .filter(|entry| !repeats(entry.question, earlier))
@@ -108,10 +163,11 @@ fn subject(kind: Kind, seed: u32, fresh: &[&'static Entry]) -> &'static str {
 }
 
 /// A word of an answer that there may be more to say about.
-fn follow_up(exchange: &Exchange, seed: u32) -> Option<String> {
-    let asked = words(&exchange.question);
-    let said: Vec<String> = [&exchange.a, &exchange.b]
-        .into_iter()
+fn follow_up(past: &Past<'_>, seed: u32) -> Option<String> {
+    let asked = words(past.question);
+    let said: Vec<String> = past
+        .answers
+        .iter()
         .flat_map(|answer| words(answer))
         .filter(|word| (5..=14).contains(&word.chars().count()))
         .filter(|word| word.chars().all(char::is_alphabetic))
@@ -125,6 +181,18 @@ fn follow_up(exchange: &Exchange, seed: u32) -> Option<String> {
 /// # Errors
 /// When it cannot be put to the witnesses; try again with another seed.
 pub fn acceptable_question(text: &str, earlier: &[Exchange]) -> Result<String, Unfit> {
+    acceptable(text, &Past::of_two(earlier))
+}
+
+/// As [`acceptable_question`], after [`table_question`].
+///
+/// # Errors
+/// When it cannot be put to the witnesses; try again with another seed.
+pub fn acceptable_table_question(text: &str, earlier: &[Heard]) -> Result<String, Unfit> {
+    acceptable(text, &Past::of_table(earlier))
+}
+
+fn acceptable(text: &str, earlier: &[Past<'_>]) -> Result<String, Unfit> {
     let line = text.trim().lines().next().unwrap_or_default();
     let line = line.trim_matches(|c: char| c.is_whitespace() || "\"'“”*".contains(c));
     let (body, _) = line.split_once('?').ok_or(Unfit::NoQuestion)?;
@@ -192,15 +260,24 @@ fn points(word: &str) -> bool {
     matches!(word, "this" | "that" | "these" | "those" | "such")
 }
 
-fn repeats(question: &str, earlier: &[Exchange]) -> bool {
+fn repeats(question: &str, earlier: &[Past<'_>]) -> bool {
     earlier
         .iter()
-        .any(|exchange| likeness(question, &exchange.question) > SAME)
+        .any(|past| likeness(question, past.question) > SAME)
 }
 
 /// A question from the book that was not asked yet: the last resort when a model fails
 /// several times in a row to write one of its own.
 pub fn bank_question(seed: u32, earlier: &[Exchange]) -> &'static str {
+    from_the_book(seed, &Past::of_two(earlier))
+}
+
+/// As [`bank_question`], at a table.
+pub fn table_bank_question(seed: u32, earlier: &[Heard]) -> &'static str {
+    from_the_book(seed, &Past::of_table(earlier))
+}
+
+fn from_the_book(seed: u32, earlier: &[Past<'_>]) -> &'static str {
     let fresh = unasked(earlier);
     fresh[pick(seed, 16, fresh.len())].question
 }
@@ -319,6 +396,49 @@ mod tests {
             let next = bank_question(seed, &earlier);
             assert_eq!(acceptable_question(next, &earlier).as_deref(), Ok(next));
             earlier.push(asked(next));
+        }
+    }
+
+    #[test]
+    fn the_prompt_of_a_table_does_not_grow_with_the_witnesses() {
+        let heard = |witnesses: u8| Heard {
+            question: "What did you do the last time it rained?".into(),
+            answers: (0..witnesses)
+                .map(|chair| (crate::play::party::Chair(chair), "x".repeat(400)))
+                .collect(),
+        };
+        let length = |witnesses| {
+            let messages = table_question(Kind::Direct, 3, 3, &[heard(witnesses)]).messages;
+            messages
+                .iter()
+                .map(|message| message.content.len())
+                .sum::<usize>()
+        };
+        assert_eq!(length(3), length(8));
+        assert!(length(2) < length(3));
+        let asked =
+            acceptable_table_question("What did you do the last time it rained?", &[heard(8)]);
+        assert_eq!(asked, Err(Unfit::Repeated));
+    }
+
+    #[test]
+    fn a_table_of_two_is_asked_what_the_game_of_two_is() {
+        let heard = Heard {
+            question: asked("What did you do the last time it rained?").question,
+            answers: vec![
+                (
+                    crate::play::party::Chair(0),
+                    "stayed in and watched football".into(),
+                ),
+                (crate::play::party::Chair(1), "i was driving".into()),
+            ],
+        };
+        let exchange = [asked("What did you do the last time it rained?")];
+        for seed in 0..20 {
+            assert_eq!(
+                table_question(Kind::Inverse, seed, 2, std::slice::from_ref(&heard)),
+                question(Kind::Inverse, seed, 2, &exchange)
+            );
         }
     }
 

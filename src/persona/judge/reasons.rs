@@ -8,7 +8,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{ANSWER_LIMIT, witness_name};
+use super::ANSWER_LIMIT;
 use crate::{
     persona::{Draft, Exchange, assistant, quoted, system, user},
     play::{
@@ -66,13 +66,26 @@ pub enum FormError {
 /// The prompt for the reasons of a decision that is already made, to be generated under
 /// [`reasoning_schema`].
 pub fn reasoning(kind: Kind, exchange: &Exchange, opinion: Opinion) -> Draft {
+    let letters = [Seat::A, Seat::B].map(seat_letter);
+    argued(kind, exchange, letters, opinion)
+}
+
+/// The same where the two witnesses of the exchange go by other letters.
+pub(super) fn argued(
+    kind: Kind,
+    exchange: &Exchange,
+    letters: [char; 2],
+    opinion: Opinion,
+) -> Draft {
     let mut messages = vec![system(
         "You say why one witness sounds like a person and the other like a machine.",
     )];
-    let shown = |question: &str, a: &str, b: &str, person: Seat| {
+    let shown = |question: &str, letters: [char; 2], a: &str, b: &str, person: Seat| {
+        let [first, second] = letters;
         user(format!(
-            "Question: {question}\nWitness A: {a}\nWitness B: {b}\nWhy is {} the person?",
-            witness_name(person)
+            "Question: {question}\nWitness {first}: {a}\nWitness {second}: {b}\n\
+             Why is Witness {} the person?",
+            of(letters, person)
         ))
     };
     let written = |decision: Seat, confidence: u8, reasoning: &str| {
@@ -155,16 +168,25 @@ pub fn reasoning(kind: Kind, exchange: &Exchange, opinion: Opinion) -> Draft {
         ],
     };
     for ([question, a, b], person, confidence, why) in examples {
-        messages.push(shown(question, a, b, person));
+        messages.push(shown(question, ['A', 'B'], a, b, person));
         messages.push(written(person, confidence, why));
     }
     messages.push(shown(
         &quoted(&exchange.question, ANSWER_LIMIT),
+        letters,
         &quoted(&exchange.a, ANSWER_LIMIT),
         &quoted(&exchange.b, ANSWER_LIMIT),
         opinion.decision,
     ));
     Draft::new(messages, 200)
+}
+
+/// The letter that goes with a seat.
+fn of([a, b]: [char; 2], seat: Seat) -> char {
+    match seat {
+        Seat::A => a,
+        Seat::B => b,
+    }
 }
 
 fn seat_letter(seat: Seat) -> char {
@@ -177,6 +199,17 @@ fn seat_letter(seat: Seat) -> char {
 /// The form of the reasons: the decision and confidence are fixed. In `reasoning` the model
 /// chooses how each witness sounds and which words of theirs show it.
 pub fn reasoning_schema(kind: Kind, exchange: &Exchange, opinion: Opinion) -> Value {
+    let letters = [Seat::A, Seat::B].map(seat_letter);
+    argued_schema(kind, exchange, letters, opinion)
+}
+
+/// The same where the two witnesses of the exchange go by other letters.
+pub(super) fn argued_schema(
+    kind: Kind,
+    exchange: &Exchange,
+    letters: [char; 2],
+    opinion: Opinion,
+) -> Value {
     let (person, machine) = (opinion.decision, opinion.decision.other());
     let said = |seat| match seat {
         Seat::A => exchange.a.as_str(),
@@ -196,18 +229,18 @@ pub fn reasoning_schema(kind: Kind, exchange: &Exchange, opinion: Opinion) -> Va
         ""
     };
     let pattern = format!(
-        "^{close}{} sounds {}{}, while {} sounds {}{}\\.$",
-        witness_name(person),
+        "^{close}Witness {} sounds {}{}, while Witness {} sounds {}{}\\.$",
+        of(letters, person),
         sounds(human),
         quotation(said(person)),
-        witness_name(machine),
+        of(letters, machine),
         sounds(mechanical),
         quotation(said(machine)),
     );
     json!({
         "type": "object",
         "properties": {
-            "decision": { "const": seat_letter(opinion.decision).to_string() },
+            "decision": { "const": of(letters, opinion.decision).to_string() },
             "confidence": { "const": opinion.confidence },
             "reasoning": { "type": "string", "pattern": pattern },
         },

@@ -25,6 +25,15 @@ impl Round {
         self.replies.get(usize::from(chair.0))?.as_ref()?.as_deref()
     }
 
+    /// What was said on each chair that spoke in time, in the order of the chairs; also
+    /// before it is revealed.
+    pub fn answers(&self) -> impl Iterator<Item = (Chair, &str)> {
+        (0u8..)
+            .map(Chair)
+            .zip(&self.replies)
+            .filter_map(|(chair, reply)| Some((chair, reply.as_ref()?.as_deref()?)))
+    }
+
     /// Whether the answers have been shown to everybody.
     pub fn is_revealed(&self) -> bool {
         self.revealed

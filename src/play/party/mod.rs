@@ -53,6 +53,13 @@ pub const NAME_LIMIT: usize = 24;
 #[serde(transparent)]
 pub struct Chair(pub u8);
 
+impl Chair {
+    /// How people call it: A to H.
+    pub fn letter(self) -> char {
+        char::from(b'A'.saturating_add(self.0).min(b'Z'))
+    }
+}
+
 /// A person at this table, numbered in the order of coming; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(transparent)]

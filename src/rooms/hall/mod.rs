@@ -1,8 +1,10 @@
 //! The hall: knows every session and every room, seats the one in the other, and rebuilds
 //! a room that is lost. It decides nothing about games.
 
+mod lobby;
 mod rooms;
 mod sessions;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -12,21 +14,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+
+use lobby::Lobby;
+use standing::{AnyRoom, Opening, Standing};
 
 use super::{
     House,
     audience::tell,
     identity::{self, SessionKey, Token, now},
     messages::{
-        FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomIdle, Shut, SignIn,
-        SignOut, SignedIn, ToSession, Wish, refused,
+        CardChanged, FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomIdle,
+        SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
     },
     pulse::SocketId,
-    room::{Room, Start},
+    room::{NewGame, NewTable, Start},
 };
 use crate::{
-    play::imitation::{Kind, Mode, Rules},
+    play::imitation::Rules,
     store::{SessionRecord, Store},
     wire::browser::{Bye, RefusalCode, ToClient},
 };
@@ -49,14 +54,6 @@ const SHORT_LIFE: Duration = Duration::from_secs(60);
 /// How soon a store that failed at the start is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-struct Standing {
-    room: Addr<Room>,
-    life: u32,
-    since: Instant,
-    short_lives: u32,
-    over: bool,
-}
-
 struct Visitor {
     guest: Guest,
     name: String,
@@ -64,6 +61,8 @@ struct Visitor {
     room: Option<String>,
     /// Whether it sits there now.
     seated: bool,
+    /// At a table: as whom it came.
+    want: Option<Want>,
 }
 
 /// The actor.
@@ -79,6 +78,9 @@ pub struct Hall {
     seats: HashMap<SessionKey, SocketId>,
     /// Sockets whose session is being looked up.
     arriving: HashSet<SocketId>,
+    lobby: Lobby,
+    /// Whether every room that was open before is here again.
+    reopened: bool,
     closing: bool,
 }
 
@@ -92,6 +94,8 @@ impl Hall {
             visitors: HashMap::new(),
             seats: HashMap::new(),
             arriving: HashSet::new(),
+            lobby: Lobby::default(),
+            reopened: false,
             closing: false,
         }
     }
@@ -108,10 +112,13 @@ impl Hall {
     fn refuse(&self, socket: SocketId, id: u32, code: RefusalCode, why: &str) {
         self.house.tally.refused(code);
         if let Some(visitor) = self.visitors.get(&socket) {
-            tell(
-                &visitor.guest,
-                ToSession::Say(Arc::new(refused(id, code, why))),
-            );
+            tell(&visitor.guest, ToSession::say(&refused(id, code, why)));
+        }
+    }
+
+    fn accept(&self, socket: SocketId, id: u32) {
+        if let Some(visitor) = self.visitors.get(&socket) {
+            tell(&visitor.guest, ToSession::say(&ToClient::Accepted { id }));
         }
     }
 
@@ -201,20 +208,34 @@ impl Handler<FromGuest> for Hall {
     fn handle(&mut self, message: FromGuest, ctx: &mut Self::Context) {
         let FromGuest { socket, id, wish } = message;
         match wish {
-            Wish::Open { kind, mode, name } => self.open(socket, id, (kind, mode, &name), ctx),
+            Wish::Open { kind, mode, name } => {
+                let name = identity::tidy_name(&name);
+                let rules = self.rules(kind, mode);
+                let player = name.clone();
+                let start = Opening::Game(NewGame { rules, player });
+                self.open(socket, id, name, start, ctx);
+            }
+            Wish::OpenTable { setup, role, name } => {
+                let name = identity::tidy_name(&name);
+                let host = name.clone();
+                let start = Opening::Table(NewTable { setup, role, host });
+                self.open(socket, id, name, start, ctx);
+            }
             Wish::Resume {
                 room,
                 epoch,
                 offset,
             } => self.resume(socket, id, room, Held { epoch, offset }, ctx),
+            Wish::JoinTable { room, want, held } => {
+                self.join_table(socket, id, room, want, held, ctx);
+            }
+            Wish::Lobby { watch } => {
+                self.accept(socket, id);
+                self.watch_lobby(socket, watch);
+            }
             Wish::Leave => {
                 self.get_up(socket, false);
-                if let Some(visitor) = self.visitors.get(&socket) {
-                    tell(
-                        &visitor.guest,
-                        ToSession::Say(Arc::new(ToClient::Accepted { id })),
-                    );
-                }
+                self.accept(socket, id);
             }
         }
     }
@@ -239,15 +260,21 @@ impl Handler<RoomEnded> for Hall {
 impl Handler<RoomIdle> for Hall {
     type Result = ();
 
-    fn handle(&mut self, message: RoomIdle, _: &mut Self::Context) {
-        let RoomIdle { room, life } = message;
-        if self.is_awaited(&room) {
+    fn handle(&mut self, message: RoomIdle, ctx: &mut Self::Context) {
+        let RoomIdle {
+            room,
+            life,
+            for_good,
+        } = message;
+        if !for_good && self.is_awaited(&room) {
             return;
         }
-        if let Entry::Occupied(entry) = self.rooms.entry(room)
+        if let Entry::Occupied(entry) = self.rooms.entry(room.clone())
             && entry.get().life == life
         {
-            entry.remove().room.do_send(Shut);
+            entry.remove().room.shut();
+            self.unseat(&room);
+            self.unlist(&room, ctx);
             self.count();
         }
     }
@@ -266,8 +293,20 @@ impl Handler<RoomGone> for Hall {
             self.rebuild(room, &standing, ctx);
         } else {
             self.unseat(&room);
+            self.unlist(&room, ctx);
         }
         self.count();
+    }
+}
+
+impl Handler<CardChanged> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: CardChanged, ctx: &mut Self::Context) {
+        // The last words of a table that has gone already.
+        if self.rooms.contains_key(&message.room) {
+            self.list(message, ctx);
+        }
     }
 }
 
@@ -291,7 +330,7 @@ impl Handler<Close> for Hall {
             );
         }
         for standing in self.rooms.values() {
-            standing.room.do_send(Shut);
+            standing.room.shut();
         }
     }
 }

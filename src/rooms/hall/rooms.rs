@@ -1,19 +1,42 @@
 //! Rooms: opened, found, rebuilt.
 
 use super::*;
+use crate::{
+    play::imitation::{Kind, Mode},
+    rooms::room::Room,
+};
+
+/// How soon a table is looked for again while the rooms of before are still being read.
+const SOON: Duration = Duration::from_millis(50);
 
 impl Hall {
-    pub(super) fn start_room(
-        &mut self,
-        id: String,
-        start: Start,
-        before: Option<&Standing>,
-        ctx: &Context<Self>,
-    ) {
+    /// Starts the actor of a room that the store has.
+    pub(super) fn load_room(&mut self, id: String, before: Option<&Standing>, ctx: &Context<Self>) {
+        if identity::is_table(&id) {
+            let room = self.table(&id, Start::Load, ctx);
+            self.stand(id, room, before);
+        } else {
+            let room = self.game(&id, Start::Load, ctx);
+            self.stand(id, room, before);
+        }
+    }
+
+    fn game(&mut self, id: &str, start: Start<NewGame>, ctx: &Context<Self>) -> AnyRoom {
         self.lives += 1;
-        let life = self.lives;
         let house = Arc::clone(&self.house);
-        let room = Room::new(house, id.clone(), life, start, ctx.address()).start();
+        let room = Room::new(house, id.to_owned(), self.lives, start, ctx.address());
+        AnyRoom::Game(room.start())
+    }
+
+    fn table(&mut self, id: &str, start: Start<NewTable>, ctx: &Context<Self>) -> AnyRoom {
+        self.lives += 1;
+        let house = Arc::clone(&self.house);
+        let room = Room::new(house, id.to_owned(), self.lives, start, ctx.address());
+        AnyRoom::Table(room.start())
+    }
+
+    /// Notes the room that was started last.
+    fn stand(&mut self, id: String, room: AnyRoom, before: Option<&Standing>) {
         let short_lives = before.map_or(0, |standing| {
             if standing.since.elapsed() < SHORT_LIFE {
                 standing.short_lives + 1
@@ -25,13 +48,27 @@ impl Hall {
             id,
             Standing {
                 room,
-                life,
+                life: self.lives,
                 since: Instant::now(),
                 short_lives,
                 over: false,
             },
         );
         self.count();
+    }
+
+    /// By what a game of this house is played.
+    pub(super) fn rules(&self, kind: Kind, mode: Mode) -> Rules {
+        let idle = self.house.idle_limit.as_millis();
+        Rules {
+            kind,
+            mode,
+            round_cap: self.house.round_cap,
+            confident_at: CONFIDENT_AT,
+            abstain_below: ABSTAIN_BELOW,
+            idle_limit_ms: u64::try_from(idle).unwrap_or(u64::MAX),
+            answer_limit: ANSWER_LIMIT,
+        }
     }
 
     /// Starts every room that was open when the house last closed, or fell.
@@ -42,9 +79,10 @@ impl Hall {
             Ok(rooms) => {
                 for room in rooms {
                     if !this.rooms.contains_key(&room) {
-                        this.start_room(room, Start::Load, None, ctx);
+                        this.load_room(room, None, ctx);
                     }
                 }
+                this.reopened = true;
             }
             Err(error) => {
                 tracing::error!(%error, "the open rooms cannot be read; again soon");
@@ -57,7 +95,8 @@ impl Hall {
         &mut self,
         socket: SocketId,
         id: u32,
-        (kind, mode, name): (Kind, Mode, &str),
+        name: String,
+        opening: Opening,
         ctx: &mut Context<Self>,
     ) {
         if self.games() >= self.house.room_cap {
@@ -67,8 +106,10 @@ impl Hall {
         let Some(visitor) = self.visitors.get(&socket) else {
             return;
         };
-        let room = identity::room_id();
-        let name = identity::tidy_name(name);
+        let room = match opening {
+            Opening::Game(_) => identity::room_id(),
+            Opening::Table(_) => self.new_code(),
+        };
         let record = self.record(&visitor.guest.key, &name, Some(room.clone()));
         let store = self.house.store.clone();
         // The seat is stored before the room is: a crash in between leaves a session that
@@ -78,7 +119,7 @@ impl Hall {
         ctx.spawn(work.into_actor(self).map(move |result, this, ctx| {
             this.opening -= 1;
             match result {
-                Ok(()) => this.seat_in_new(socket, id, room, (kind, mode, name), ctx),
+                Ok(()) => this.seat_in_new(socket, id, room, name, opening, ctx),
                 Err(error) => {
                     tracing::error!(%error, "a seat was not stored");
                     this.refuse(
@@ -93,37 +134,99 @@ impl Hall {
         }));
     }
 
-    pub(super) fn seat_in_new(
+    /// One that no table has that is open here; the store would refuse one that it knows.
+    fn new_code(&self) -> String {
+        loop {
+            let code = identity::table_code();
+            if !self.rooms.contains_key(&code) {
+                return code;
+            }
+        }
+    }
+
+    fn seat_in_new(
         &mut self,
         socket: SocketId,
         id: u32,
         room: String,
-        (kind, mode, name): (Kind, Mode, String),
+        name: String,
+        opening: Opening,
         ctx: &mut Context<Self>,
     ) {
         self.get_up(socket, true);
         let Some(visitor) = self.visitors.get_mut(&socket) else {
             return;
         };
-        visitor.name.clone_from(&name);
+        visitor.name = name;
         visitor.room = Some(room.clone());
         visitor.seated = true;
-        let idle = self.house.idle_limit.as_millis();
-        let start = Start::New {
-            guest: visitor.guest.clone(),
-            id,
-            rules: Rules {
-                kind,
-                mode,
-                round_cap: self.house.round_cap,
-                confident_at: CONFIDENT_AT,
-                abstain_below: ABSTAIN_BELOW,
-                idle_limit_ms: u64::try_from(idle).unwrap_or(u64::MAX),
-                answer_limit: ANSWER_LIMIT,
-            },
-            player: name,
+        visitor.want = None;
+        let guest = visitor.guest.clone();
+        let actor = match opening {
+            Opening::Game(opening) => self.game(&room, Start::New { guest, id, opening }, ctx),
+            Opening::Table(opening) => self.table(&room, Start::New { guest, id, opening }, ctx),
         };
-        self.start_room(room, start, None, ctx);
+        self.stand(room, actor, None);
+    }
+
+    /// Seats somebody at a table, new there or not: the table knows.
+    pub(super) fn join_table(
+        &mut self,
+        socket: SocketId,
+        id: u32,
+        typed: String,
+        want: Want,
+        held: Option<Held>,
+        ctx: &mut Context<Self>,
+    ) {
+        let code = identity::table_code_of(&typed);
+        let Some(room) = code.filter(|code| !self.reopened || self.rooms.contains_key(code)) else {
+            let why = "there is no such table, or it was closed";
+            self.refuse(socket, id, RefusalCode::NoSuchRoom, why);
+            return;
+        };
+        if !self.rooms.contains_key(&room) {
+            ctx.run_later(SOON, move |this, ctx| {
+                this.join_table(socket, id, typed, want, held, ctx);
+            });
+            return;
+        }
+        let sits_elsewhere = self
+            .visitors
+            .get(&socket)
+            .is_some_and(|visitor| visitor.seated && visitor.room.as_ref() != Some(&room));
+        if sits_elsewhere {
+            self.get_up(socket, true);
+        }
+        let Some(visitor) = self.visitors.get_mut(&socket) else {
+            return;
+        };
+        let moved = visitor.room.as_ref() != Some(&room);
+        visitor.name = identity::tidy_name(&want.name);
+        visitor.room = Some(room.clone());
+        visitor.seated = true;
+        visitor.want = Some(want.clone());
+        let join = Join {
+            guest: visitor.guest.clone(),
+            id: Some(id),
+            held,
+            want: Some(want),
+        };
+        if moved {
+            let (key, name) = (visitor.guest.key.clone(), visitor.name.clone());
+            let record = self.record(&key, &name, Some(room.clone()));
+            let store = self.house.store.clone();
+            let work = async move { store.put_session(&record).await };
+            ctx.spawn(work.into_actor(self).map(|result, _, _| {
+                if let Err(error) = result {
+                    // Only the welcome's hint is lost: the table itself knows who sits there.
+                    tracing::warn!(%error, "a session's table was not stored");
+                }
+            }));
+        }
+        if let Some(standing) = self.rooms.get(&room) {
+            standing.room.join(join);
+        }
     }
 
     pub(super) fn resume(
@@ -137,7 +240,7 @@ impl Hall {
         let Some(visitor) = self.visitors.get_mut(&socket) else {
             return;
         };
-        if visitor.room.as_deref() != Some(room.as_str()) {
+        if visitor.room.as_deref() != Some(room.as_str()) || identity::is_table(&room) {
             // Whose room it is, and whether there is one, is nobody else's business.
             let (code, why) = if self.rooms.contains_key(&room) {
                 (RefusalCode::NotYours, "that is somebody else's seat")
@@ -152,12 +255,13 @@ impl Hall {
             guest: visitor.guest.clone(),
             id: Some(id),
             held: Some(held),
+            want: None,
         };
         if !self.rooms.contains_key(&room) {
-            self.start_room(room.clone(), Start::Load, None, ctx);
+            self.load_room(room.clone(), None, ctx);
         }
         if let Some(standing) = self.rooms.get(&room) {
-            standing.room.do_send(join);
+            standing.room.join(join);
         }
     }
 
@@ -168,7 +272,7 @@ impl Hall {
         visitor.seated = false;
         let room = visitor.room.as_ref().and_then(|room| self.rooms.get(room));
         if let Some(standing) = room {
-            standing.room.do_send(GetUp { socket, for_good });
+            standing.room.get_up(GetUp { socket, for_good });
         }
     }
 
@@ -176,16 +280,15 @@ impl Hall {
         self.sitting(room).next().is_some()
     }
 
-    pub(super) fn sitting<'a>(&'a self, room: &'a str) -> impl Iterator<Item = &'a Guest> {
+    fn sitting<'a>(&'a self, room: &'a str) -> impl Iterator<Item = &'a Visitor> {
         self.visitors
             .values()
             .filter(move |visitor| visitor.seated && visitor.room.as_deref() == Some(room))
-            .map(|visitor| &visitor.guest)
     }
 
     pub(super) fn unseat(&self, room: &str) {
-        for guest in self.sitting(room) {
-            tell(guest, ToSession::Unseated);
+        for visitor in self.sitting(room) {
+            tell(&visitor.guest, ToSession::Unseated);
         }
     }
 
@@ -200,13 +303,14 @@ impl Hall {
         }
         tracing::error!(room, "a room fell; it is rebuilt from its log");
         self.house.tally.rebuilt();
-        self.start_room(room.clone(), Start::Load, Some(fallen), ctx);
+        self.load_room(room.clone(), Some(fallen), ctx);
         if let Some(standing) = self.rooms.get(&room) {
-            for guest in self.sitting(&room) {
-                standing.room.do_send(Join {
-                    guest: guest.clone(),
+            for visitor in self.sitting(&room) {
+                standing.room.join(Join {
+                    guest: visitor.guest.clone(),
                     id: None,
                     held: None,
+                    want: visitor.want.clone(),
                 });
             }
         }

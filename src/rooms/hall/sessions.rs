@@ -5,6 +5,7 @@ use super::*;
 impl Hall {
     pub(super) fn sign_out(&mut self, socket: SocketId) {
         self.arriving.remove(&socket);
+        self.lobby.forget(socket);
         self.get_up(socket, false);
         if let Some(visitor) = self.visitors.remove(&socket)
             && self.seats.get(&visitor.guest.key) == Some(&socket)
@@ -47,6 +48,7 @@ impl Hall {
                 name,
                 room,
                 seated: false,
+                want: None,
             },
         );
         let work = async move { store.put_session(&record).await };

@@ -1,21 +1,27 @@
 //! The hall's promises, with real rooms and a real store, and models that never come.
 
+use actix::Addr;
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
     generation::{Backend, client::WorkerClient},
-    play::imitation::{Ending, Event},
+    play::imitation::{Ending, Event, Kind, Mode},
     rooms::{
         Mind,
+        frame::Frame,
         messages::{FromPlayer, Move},
         pulse::Pulse,
-        room::Fall,
+        seats::SeatKey,
         tally::Tally,
     },
     store::sqlite::SqliteStore,
     wire::worker::Sampling,
 };
+
+fn heard(frame: &Frame) -> ToClient {
+    serde_json::from_str(frame.text()).expect("a message of the protocol")
+}
 
 /// A socket that keeps what it is told.
 struct Probe(mpsc::UnboundedSender<ToSession>);
@@ -80,7 +86,7 @@ impl Client {
     /// The room and events of the next time that it is told where it stands.
     async fn joined(&mut self) -> (String, u32, Vec<Option<Event>>) {
         self.until(|message| match message {
-            ToSession::Say(said) => match said.as_ref() {
+            ToSession::Say(said) => match &heard(said) {
                 ToClient::Joined {
                     room,
                     offset,
@@ -99,7 +105,7 @@ impl Client {
 
     async fn refused(&mut self) -> (u32, RefusalCode) {
         self.until(|message| match message {
-            ToSession::Say(said) => match said.as_ref() {
+            ToSession::Say(said) => match &heard(said) {
                 ToClient::Refused { id, code, .. } => Some((*id, *code)),
                 _ => None,
             },
@@ -132,7 +138,7 @@ impl Client {
 
     async fn ended(&mut self) -> Ending {
         self.until(|message| match message {
-            ToSession::Say(said) => match said.as_ref() {
+            ToSession::Say(said) => match &heard(said) {
                 ToClient::Event { stamped, .. } => match stamped.event {
                     Some(Event::Ended { ending, .. }) => Some(ending),
                     _ => None,
@@ -157,6 +163,8 @@ fn house(folder: &tempfile::TempDir) -> House {
         typing: 0.0,
         round_cap: 5,
         idle_limit: Duration::from_secs(300),
+        table_keep: Duration::from_secs(1800),
+        seats: SeatKey::new(b"secret"),
         room_cap: 10,
         keep: Duration::from_secs(3600),
         tally: Arc::new(Tally::default()),
@@ -173,7 +181,7 @@ impl Handler<Fell> for Hall {
 
     fn handle(&mut self, message: Fell, _: &mut Self::Context) {
         if let Some(standing) = self.rooms.get(&message.0) {
-            standing.room.do_send(Fall);
+            standing.room.fell();
         }
     }
 }

@@ -1,182 +1,108 @@
 //! What follows from where a game stands: who is asked, who waits, who is shown what.
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::*;
 
-impl Room {
-    /// Everything that may follow from a change: tells the audience, does what the game
-    /// needs next, and takes the next command.
+impl<P: Stage> Room<P> {
+    /// Everything that may follow from a change: seats who has come, tells the audience,
+    /// does what the game needs next, and takes the next command.
     pub(super) fn go_on(&mut self, ctx: &mut Context<Self>) {
         self.busy = false;
-        for join in std::mem::take(&mut self.arriving) {
-            self.seat(join, ctx);
+        // Whoever comes to a room that is closed for good waits for the hall to say so.
+        if !self.arriving.is_empty() && (P::STAYS || !self.closed) {
+            let joins = std::mem::take(&mut self.arriving);
+            if let Arrival::First(wanted, events) = P::arrive(self, joins, ctx) {
+                self.store(wanted, now(), events, ctx);
+                return;
+            }
         }
         self.follow_effects(ctx);
+        P::changed(self, ctx);
         self.show(ctx);
+        P::told(self, ctx);
         if let Some(next) = self.waiting.pop_front().or_else(|| self.finished_turn()) {
             self.act(next, ctx);
-        } else if self.journal.game().is_over() && self.audience.is_empty() {
+        } else if P::is_done(self) {
             self.close(ctx);
         }
     }
 
     /// A line that came whole and may go into the log now.
-    pub(super) fn finished_turn(&self) -> Option<Wanted> {
-        // In blind mode the bot's line waits for the player's, so that neither its place in
-        // the log nor its time tells how long the other witness took.
+    pub(super) fn finished_turn(&self) -> Option<Wanted<P>> {
         let game = self.journal.game();
-        let held = self.journal.is_blind() && game.player_due().is_some();
+        let now = now();
         self.turns
             .done()
-            .find(|(_, command)| !(held && matches!(command, Command::BotAnswers { .. })))
-            .map(|(turn, command)| Wanted {
-                command: command.clone(),
+            .find(|(turn, _)| !game.holds(*turn, now))
+            .map(|(turn, done)| Wanted {
+                command: match done {
+                    Done::Made(made) => P::command(turn, made.clone()),
+                    Done::GivenUp => P::give_up(),
+                },
                 from: Origin::Turn(turn),
             })
     }
 
-    pub(super) fn follow_effects(&mut self, ctx: &mut Context<Self>) {
+    fn follow_effects(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let effects = self.journal.game().effects();
-        let wanted: Vec<TurnId> = effects.iter().filter_map(turn_of).collect();
+        let game = self.journal.game();
+        let effects = game.effects();
+        let wanted: Vec<TurnId> = effects
+            .iter()
+            .filter_map(|effect| game.turn(effect))
+            .collect();
         for dropped in self.turns.keep(&wanted) {
-            self.let_go(dropped.purpose);
+            P::let_go(self, dropped);
         }
         for turn in wanted {
             if !self.turns.has(turn) {
                 self.turns.begin(turn);
-                self.ask(turn, 0, ctx);
+                P::ask(self, turn, 0, ctx);
             }
         }
-        for effect in effects {
-            if let Effect::WaitForPlayer { until } = effect {
-                let pause = Duration::from_millis(until.saturating_sub(now()));
-                self.timer = Some(ctx.run_later(pause, |this, ctx| {
-                    this.timer = None;
-                    let tick = Wanted {
-                        command: Command::Tick,
-                        from: Origin::Nobody,
-                    };
-                    this.act(tick, ctx);
-                }));
-            }
-        }
-    }
-
-    pub(super) fn ask(&mut self, turn: TurnId, attempt: u32, ctx: &mut Context<Self>) {
-        let room = ctx.address().recipient();
-        let game = self.journal.game();
-        match turn.purpose {
-            Purpose::Question => {
-                let brief = briefs::question(game);
-                self.judge().do_send(AskQuestion {
-                    turn,
-                    attempt,
-                    brief,
-                    room,
-                });
-            }
-            Purpose::Answer => {
-                let asked = self.journal.asked_at().unwrap_or_else(now);
-                let asked_ago = Duration::from_millis(now().saturating_sub(asked));
-                if let Some(brief) = briefs::answer(game, self.house.typing, asked_ago) {
-                    self.bot().do_send(Answer {
-                        turn,
-                        attempt,
-                        brief,
-                        room,
-                    });
+        if let Some(until) = effects.iter().filter_map(P::wait).min() {
+            let pause = Duration::from_millis(until.saturating_sub(now()));
+            self.timer = Some(ctx.run_later(pause, |this, ctx| {
+                this.timer = None;
+                // Going on sets the timer again.
+                if !this.busy {
+                    // What machines have ready is in time.
+                    let next = this.finished_turn();
+                    let tick = || Wanted::by_nobody(P::tick());
+                    this.act(next.unwrap_or_else(tick), ctx);
                 }
-            }
-            Purpose::Verdict => {
-                if let Some(brief) = briefs::verdict(game) {
-                    self.judge().do_send(GiveVerdict {
-                        turn,
-                        attempt,
-                        brief,
-                        room,
-                    });
-                }
-            }
-        }
-    }
-
-    pub(super) fn bot(&mut self) -> Addr<Bot> {
-        match &self.bot {
-            Some(bot) if bot.connected() => bot.clone(),
-            _ => {
-                let bot = Bot::new(self.house.witness.clone()).start();
-                self.bot.insert(bot).clone()
-            }
-        }
-    }
-
-    pub(super) fn judge(&mut self) -> Addr<Judge> {
-        match &self.judge {
-            Some(judge) if judge.connected() => judge.clone(),
-            _ => {
-                let judge = Judge::new(self.house.judge.clone()).start();
-                self.judge.insert(judge).clone()
-            }
-        }
-    }
-
-    pub(super) fn let_go(&self, purpose: Purpose) {
-        match purpose {
-            Purpose::Answer => {
-                if let Some(bot) = &self.bot {
-                    bot.do_send(LetGo);
-                }
-            }
-            Purpose::Question | Purpose::Verdict => {
-                if let Some(judge) = &self.judge {
-                    judge.do_send(LetGo);
-                }
-            }
-        }
-    }
-
-    pub(super) fn doing(&self) -> Doing {
-        let game = self.journal.game();
-        if game.is_over() {
-            return Doing::Over;
-        }
-        let until = game.player_due();
-        if until.is_some() {
-            return Doing::WitnessesAnswer {
-                your_turn: true,
-                until,
-            };
-        }
-        let waits_for = game.effects().iter().find_map(turn_of);
-        match waits_for.map(|turn| turn.purpose) {
-            Some(purpose) if self.turns.is_away(purpose) => Doing::WaitsForModel,
-            Some(Purpose::Question) => Doing::JudgeAsks,
-            Some(Purpose::Verdict) => Doing::JudgeWeighs,
-            Some(Purpose::Answer) | None => Doing::WitnessesAnswer {
-                your_turn: false,
-                until: None,
-            },
+            }));
         }
     }
 
     pub(super) fn show(&mut self, ctx: &mut Context<Self>) {
-        let blind = self.journal.is_blind();
+        let game = self.journal.game();
         let lines: Vec<_> = self
             .turns
             .lines()
-            .filter(|writing| !blind || writing.line == Line::Question)
+            .filter(|writing| game.shows(writing.line))
             .collect();
+        let doing = game.doing_now(&self.turns);
+        let mut audience = std::mem::take(&mut self.audience);
         let view = View {
             journal: &self.journal,
-            doing: self.doing(),
+            doing: &*doing,
             lines: &lines,
+            present: P::present(self),
         };
-        let updated = self.audience.update(&view, Instant::now());
+        let updated = audience.update(&view, Instant::now());
+        drop(doing);
+        self.audience = audience;
         self.house.tally.too_slow(updated.too_slow);
+        if !updated.gone.is_empty() {
+            for place in updated.gone {
+                P::left(self, &place, false, ctx);
+            }
+            ctx.run_later(Duration::ZERO, |this, ctx| this.look_round(ctx));
+        }
         if updated.behind && !self.catching_up {
             self.catching_up = true;
             ctx.run_later(CATCH_UP, |this, ctx| {
@@ -186,8 +112,15 @@ impl Room {
         }
     }
 
+    /// Goes on, unless the log is being written: then it will anyway.
+    pub(super) fn look_round(&mut self, ctx: &mut Context<Self>) {
+        if !self.busy {
+            self.go_on(ctx);
+        }
+    }
+
     /// Nobody is here and nothing will happen any more.
-    pub(super) fn close(&mut self, ctx: &mut Context<Self>) {
+    fn close(&mut self, ctx: &mut Context<Self>) {
         if self.closed {
             self.ask_leave();
             return;
@@ -205,14 +138,4 @@ impl Room {
             this.go_on(ctx);
         }));
     }
-}
-
-fn turn_of(effect: &Effect) -> Option<TurnId> {
-    let (purpose, round) = match effect {
-        Effect::AskQuestion { round } => (Purpose::Question, *round),
-        Effect::AskBot { round } => (Purpose::Answer, *round),
-        Effect::AskVerdict { round } => (Purpose::Verdict, *round),
-        Effect::WaitForPlayer { .. } => return None,
-    };
-    Some(TurnId { purpose, round })
 }

@@ -1,12 +1,12 @@
-//! The one way in which a room's log grows: a command becomes events, the store takes them,
+//! The one way in which a room's log grows: commands become events, the store takes them,
 //! and only then are they true.
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::*;
 
-impl Room {
-    pub(super) fn act(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
+impl<P: Stage> Room<P> {
+    pub(super) fn act(&mut self, wanted: Wanted<P>, ctx: &mut Context<Self>) {
         if self.busy {
             self.wait(wanted);
             return;
@@ -15,10 +15,10 @@ impl Room {
         let game = self.journal.game();
         match game.decide(wanted.command.clone(), at, &mut OsDice) {
             Ok(events) if events.is_empty() => {
-                self.accept(&wanted);
+                self.accept(wanted);
                 self.go_on(ctx);
             }
-            Ok(events) => self.store(wanted, at, events, ctx),
+            Ok(events) => self.store(vec![wanted], at, events, ctx),
             Err(refusal) => {
                 self.refuse(&wanted, &refusal);
                 self.go_on(ctx);
@@ -26,7 +26,7 @@ impl Room {
         }
     }
 
-    pub(super) fn wait(&mut self, wanted: Wanted) {
+    fn wait(&mut self, wanted: Wanted<P>) {
         // What machines and clocks want is little and has to be done: only players' moves
         // count against the queue.
         if let Origin::Player { id, socket } = wanted.from
@@ -38,11 +38,12 @@ impl Room {
         self.waiting.push_back(wanted);
     }
 
+    /// Stores what several wanted as one: all of it becomes true, or none.
     pub(super) fn store(
         &mut self,
-        wanted: Wanted,
+        wanted: Vec<Wanted<P>>,
         at: UnixMillis,
-        events: Vec<Event>,
+        events: Vec<P::Event>,
         ctx: &mut Context<Self>,
     ) {
         self.busy = true;
@@ -56,7 +57,9 @@ impl Room {
                 .map(move |result, this, ctx| match result {
                     Ok(_) => {
                         this.retry = RETRY;
-                        this.accept(&wanted);
+                        for wanted in wanted {
+                            this.accept(wanted);
+                        }
                         this.take_in(at, events);
                         this.go_on(ctx);
                     }
@@ -66,20 +69,20 @@ impl Room {
     }
 
     /// Nothing was changed. A player may try again; what nobody will repeat is repeated here.
-    pub(super) fn not_stored(
-        &mut self,
-        wanted: Wanted,
-        error: &StoreError,
-        ctx: &mut Context<Self>,
-    ) {
+    fn not_stored(&mut self, wanted: Vec<Wanted<P>>, error: &StoreError, ctx: &mut Context<Self>) {
+        const WHY: &str = "it could not be stored; try again";
         tracing::error!(room = self.journal.room(), %error, "an event was not stored");
-        if let Origin::Player { id, socket } = wanted.from {
-            self.reply_refused(
-                socket,
-                id,
-                RefusalCode::Trouble,
-                "it could not be stored; try again",
-            );
+        let by_players = wanted
+            .iter()
+            .all(|wanted| matches!(wanted.from, Origin::Player { .. } | Origin::Arrival(_)));
+        for wanted in wanted {
+            match wanted.from {
+                Origin::Player { id, socket } => {
+                    self.reply_refused(socket, id, RefusalCode::Trouble, WHY);
+                }
+                Origin::Arrival(join) => self.refuse_join(&join, RefusalCode::Trouble, WHY),
+                Origin::Turn(_) | Origin::Nobody => {}
+            }
         }
         if let StoreError::Conflict { .. } = error {
             // The log has a writer besides us, so what we hold is not the game: start over
@@ -87,9 +90,10 @@ impl Room {
             self.leave(Gone::Unexpected, ctx);
             return;
         }
-        let pause = match wanted.from {
-            Origin::Player { .. } => Duration::ZERO,
-            _ => self.next_retry(),
+        let pause = if by_players {
+            Duration::ZERO
+        } else {
+            self.next_retry()
         };
         // Everything that machines have finished is still in `turns`, and the clock is read
         // off the game: going on is trying again.
@@ -102,49 +106,37 @@ impl Room {
         pause
     }
 
-    pub(super) fn take_in(&mut self, at: UnixMillis, events: Vec<Event>) {
-        for event in events {
-            let ending = match &event {
-                Event::Ended { ending, .. } => Some(*ending),
-                _ => None,
-            };
-            self.journal.push(at, event);
-            if let Some(ending) = ending {
-                self.report_end(Some(ending));
-            }
+    pub(super) fn take_in(&mut self, at: UnixMillis, events: Vec<P::Event>) {
+        for event in &events {
+            self.journal.push(at, event.clone());
         }
-    }
-
-    pub(super) fn report_end(&self, fresh: Option<crate::play::imitation::Ending>) {
-        if self.journal.game().is_over() {
-            self.hall.do_send(RoomEnded {
-                room: self.journal.room().to_owned(),
-                life: self.life,
-                fresh,
-            });
-        }
+        P::took_in(self, &events);
     }
 
     // ---- answers to players
 
-    pub(super) fn accept(&self, wanted: &Wanted) {
-        if let Origin::Player { id, socket } = wanted.from {
-            self.audience.tell(socket, ToClient::Accepted { id });
+    fn accept(&mut self, wanted: Wanted<P>) {
+        match wanted.from {
+            Origin::Player { id, socket } => {
+                self.audience.tell(socket, &ToClient::Accepted { id });
+            }
+            // The log knows them now.
+            Origin::Arrival(join) => self.arriving.push(join),
+            Origin::Turn(_) | Origin::Nobody => {}
         }
     }
 
-    pub(super) fn refuse(&mut self, wanted: &Wanted, refusal: &Refusal) {
-        match wanted.from {
+    fn refuse(&mut self, wanted: &Wanted<P>, refusal: &P::Refusal) {
+        match &wanted.from {
             Origin::Player { id, socket } => {
-                let code = match refusal {
-                    Refusal::Empty | Refusal::TooLong { .. } => RefusalCode::Malformed,
-                    _ => RefusalCode::NotNow,
-                };
-                self.reply_refused(socket, id, code, &refusal.to_string());
+                self.reply_refused(*socket, *id, P::code(refusal), &refusal.to_string());
             }
             Origin::Turn(turn) => {
                 tracing::warn!(room = self.journal.room(), ?turn, %refusal, "the rules refuse what a machine did");
-                self.turns.spoil(turn);
+                self.turns.spoil(*turn);
+            }
+            Origin::Arrival(join) => {
+                self.refuse_join(join, P::code(refusal), &refusal.to_string());
             }
             Origin::Nobody => {}
         }
@@ -152,11 +144,19 @@ impl Room {
 
     pub(super) fn reply_refused(&self, socket: u64, id: u32, code: RefusalCode, why: &str) {
         self.house.tally.refused(code);
-        self.audience.tell(socket, refused(id, code, why));
+        self.audience.tell(socket, &refused(id, code, why));
+    }
+
+    /// Somebody cannot sit down.
+    pub(super) fn refuse_join(&self, join: &Join, code: RefusalCode, why: &str) {
+        if let Some(id) = join.id {
+            self.house.tally.refused(code);
+            tell(&join.guest, ToSession::say(&refused(id, code, why)));
+        }
     }
 }
 
-pub(super) fn bodies(events: &[Event]) -> Vec<String> {
+pub(super) fn bodies<E: serde::Serialize>(events: &[E]) -> Vec<String> {
     events
         .iter()
         .map(|event| serde_json::to_string(event).expect("an event has string keys only"))

@@ -1,4 +1,4 @@
-//! One room: the owner of one game and the only writer of its log.
+//! One room: the owner of one log of games and its only writer.
 //!
 //! Whatever is wanted of the game becomes a command; the rules turn it into events; the
 //! store takes them; only then are they true and told. While the store writes, commands
@@ -8,6 +8,9 @@
 mod follow;
 mod log;
 mod opening;
+mod solo;
+mod stage;
+mod table;
 
 use std::{
     collections::VecDeque,
@@ -20,28 +23,27 @@ use actix::{Actor, ActorContext, Addr, Context, Handler, SpawnHandle};
 use super::{
     House,
     audience::{Audience, tell},
-    bot::Bot,
-    briefs,
     cursor::View,
     hall::Hall,
     identity::now,
     journal::Journal,
-    judge::Judge,
     messages::{
-        Answer, AskQuestion, FromPlayer, FromTurn, GetUp, GiveVerdict, Gone, Guest, Join, LetGo,
-        Move, RoomEnded, RoomGone, RoomIdle, Shut, ToSession, TurnId, refused,
+        FromPlayer, FromTurn, GetUp, Gone, Guest, Join, RoomGone, RoomIdle, Shut, ToSession,
+        TurnId, refused,
     },
-    seeds::{OsDice, Purpose},
-    turns::{Follow, Turns},
+    seeds::OsDice,
+    turns::{Done, Follow, Turns},
 };
 use crate::{
-    play::{
-        UnixMillis,
-        imitation::{Command, Effect, Event, Refusal, Rules},
-    },
+    play::UnixMillis,
     store::{Store, StoreError},
-    wire::browser::{Doing, Line, RefusalCode, ToClient},
+    wire::browser::{RefusalCode, ToClient},
 };
+
+pub(crate) use solo::NewGame;
+use stage::Arrival;
+pub(crate) use stage::Stage;
+pub(crate) use table::NewTable;
 
 /// Player's commands that wait while the store writes.
 const QUEUE: usize = 16;
@@ -57,34 +59,39 @@ const RETRY: Duration = Duration::from_millis(500);
 const RETRY_AT_MOST: Duration = Duration::from_secs(30);
 
 /// How a room comes to be.
-pub(crate) enum Start {
+pub(crate) enum Start<O> {
     /// A new game for this guest, who asked for it in message `id`.
-    New {
-        guest: Guest,
-        id: u32,
-        rules: Rules,
-        player: String,
-    },
+    New { guest: Guest, id: u32, opening: O },
     /// Back from the store.
     Load,
 }
 
 /// Who wants something of the game.
-#[derive(Clone, Debug)]
-enum Origin {
+pub(crate) enum Origin {
     Player {
         id: u32,
         socket: u64,
     },
     Turn(TurnId),
+    /// Somebody who came and has to be entered in the log first.
+    Arrival(Join),
     /// The clock, or a player who plays elsewhere now. Nobody waits for an answer.
     Nobody,
 }
 
-#[derive(Clone, Debug)]
-struct Wanted {
-    command: Command,
+/// A command on its way.
+pub(crate) struct Wanted<P: Stage> {
+    command: P::Command,
     from: Origin,
+}
+
+impl<P: Stage> Wanted<P> {
+    fn by_nobody(command: P::Command) -> Self {
+        Self {
+            command,
+            from: Origin::Nobody,
+        }
+    }
 }
 
 /// Tells the hall that the room is no more, whichever way it went.
@@ -106,19 +113,19 @@ impl Drop for DeathNotice {
 }
 
 /// The actor.
-pub(crate) struct Room {
+pub(crate) struct Room<P: Stage> {
     house: Arc<House>,
     hall: Addr<Hall>,
     life: u32,
-    start: Option<Start>,
-    journal: Journal,
-    audience: Audience,
+    start: Option<Start<P::Opening>>,
+    journal: Journal<P>,
+    audience: Audience<P>,
     turns: Turns,
-    bot: Option<Addr<Bot>>,
-    judge: Option<Addr<Judge>>,
+    /// What only rooms of its kind have.
+    own: P::Own,
     /// Whether the log is being read or written.
     busy: bool,
-    waiting: VecDeque<Wanted>,
+    waiting: VecDeque<Wanted<P>>,
     arriving: Vec<Join>,
     /// Whether the store knows that the game is over.
     closed: bool,
@@ -128,13 +135,13 @@ pub(crate) struct Room {
     notice: DeathNotice,
 }
 
-impl Room {
+impl<P: Stage> Room<P> {
     /// `life` counts the actors that this room has had.
     pub(crate) fn new(
         house: Arc<House>,
         room: String,
         life: u32,
-        start: Start,
+        start: Start<P::Opening>,
         hall: Addr<Hall>,
     ) -> Self {
         Self {
@@ -145,8 +152,7 @@ impl Room {
             journal: Journal::new(room.clone(), 0),
             audience: Audience::default(),
             turns: Turns::default(),
-            bot: None,
-            judge: None,
+            own: P::Own::default(),
             busy: true,
             waiting: VecDeque::new(),
             arriving: Vec::new(),
@@ -168,35 +174,32 @@ impl Room {
         self.hall.do_send(RoomIdle {
             room: self.journal.room().to_owned(),
             life: self.life,
+            for_good: !P::STAYS,
         });
     }
 
     fn leave(&mut self, how: Gone, ctx: &mut Context<Self>) {
-        self.let_go(Purpose::Answer);
-        self.let_go(Purpose::Question);
+        for turn in self.turns.keep(&[]) {
+            P::let_go(self, turn);
+        }
         self.notice.how = how;
         ctx.stop();
     }
 }
 
-impl Actor for Room {
+impl<P: Stage> Actor for Room<P> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         match self.start.take() {
-            Some(Start::New {
-                guest,
-                id,
-                rules,
-                player,
-            }) => self.open(guest, id, rules, player, ctx),
+            Some(Start::New { guest, id, opening }) => self.open(guest, id, opening, ctx),
             Some(Start::Load) | None => self.load(ctx),
         }
     }
 }
 
-impl Handler<Join> for Room {
+impl<P: Stage> Handler<Join> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, join: Join, ctx: &mut Self::Context) {
@@ -207,50 +210,40 @@ impl Handler<Join> for Room {
     }
 }
 
-impl Handler<GetUp> for Room {
+impl<P: Stage> Handler<GetUp> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, message: GetUp, ctx: &mut Self::Context) {
         self.arriving
             .retain(|join| join.guest.socket != message.socket);
+        let place = self.audience.place(message.socket).cloned();
         self.audience.remove(message.socket);
-        if message.for_good {
-            self.act(
-                Wanted {
-                    command: Command::Stop,
-                    from: Origin::Nobody,
-                },
-                ctx,
-            );
-        } else if !self.busy {
-            self.go_on(ctx);
+        if let Some(place) = place {
+            P::left(self, &place, message.for_good, ctx);
         }
+        self.look_round(ctx);
     }
 }
 
-impl Handler<FromPlayer> for Room {
+impl<P: Stage> Handler<FromPlayer> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, message: FromPlayer, ctx: &mut Self::Context) {
         let FromPlayer { socket, id, what } = message;
-        if !self.audience.has(socket) {
+        let Some(place) = self.audience.place(socket) else {
             return;
-        }
-        let command = match what {
-            Move::Answer { round, text } => Command::PlayerAnswers { round, text },
-            Move::Stop => Command::Stop,
         };
-        self.act(
-            Wanted {
-                command,
-                from: Origin::Player { id, socket },
-            },
-            ctx,
-        );
+        match P::understand(place, what) {
+            Ok(command) => {
+                let from = Origin::Player { id, socket };
+                self.act(Wanted { command, from }, ctx);
+            }
+            Err((code, why)) => self.reply_refused(socket, id, code, why),
+        }
     }
 }
 
-impl Handler<FromTurn> for Room {
+impl<P: Stage> Handler<FromTurn> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, report: FromTurn, ctx: &mut Self::Context) {
@@ -259,7 +252,7 @@ impl Handler<FromTurn> for Room {
             Follow::Show => self.show(ctx),
             Follow::Done => {}
             Follow::AskAgain(turn, attempt) => {
-                self.ask(turn, attempt, ctx);
+                P::ask(self, turn, attempt, ctx);
                 self.show(ctx);
             }
             Follow::GiveUp(error) => {
@@ -278,11 +271,15 @@ impl Handler<FromTurn> for Room {
     }
 }
 
-impl Handler<Shut> for Room {
+impl<P: Stage> Handler<Shut> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, _: Shut, ctx: &mut Self::Context) {
-        self.leave(Gone::Done, ctx);
+        if self.closed {
+            self.turn_away(RefusalCode::NoSuchRoom, "it was closed", ctx);
+        } else {
+            self.leave(Gone::Done, ctx);
+        }
     }
 }
 
@@ -293,7 +290,7 @@ impl Handler<Shut> for Room {
 pub(super) struct Fall;
 
 #[cfg(test)]
-impl Handler<Fall> for Room {
+impl<P: Stage> Handler<Fall> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, _: Fall, _: &mut Self::Context) {

@@ -4,22 +4,21 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::{log::bodies, *};
 
-impl Room {
+impl<P: Stage> Room<P> {
     pub(super) fn open(
         &mut self,
         guest: Guest,
         id: u32,
-        rules: Rules,
-        player: String,
+        opening: P::Opening,
         ctx: &mut Context<Self>,
     ) {
         let at = now();
-        let command = Command::Open { rules, player };
+        let command = P::opening(&guest, opening);
         let events = match self.journal.game().decide(command, at, &mut OsDice) {
             Ok(events) => events,
             Err(refusal) => {
-                tracing::error!(%refusal, "the house's own rules cannot be played");
-                self.refuse_opening(&guest, id, ctx);
+                tracing::info!(%refusal, "a room cannot be opened so");
+                self.refuse_opening(&guest, id, P::code(&refusal), &refusal.to_string(), ctx);
                 return;
             }
         };
@@ -43,22 +42,30 @@ impl Room {
                                 guest,
                                 id: Some(id),
                                 held: None,
+                                want: None,
                             },
                         );
                         this.go_on(ctx);
                     }
                     Err(error) => {
                         tracing::error!(%error, "a room could not be opened");
-                        this.refuse_opening(&guest, id, ctx);
+                        let why = "the room could not be opened";
+                        this.refuse_opening(&guest, id, RefusalCode::Trouble, why, ctx);
                     }
                 }),
         );
     }
 
-    pub(super) fn refuse_opening(&mut self, guest: &Guest, id: u32, ctx: &mut Context<Self>) {
-        self.house.tally.refused(RefusalCode::Trouble);
-        let refusal = refused(id, RefusalCode::Trouble, "the room could not be opened");
-        tell(guest, ToSession::Say(Arc::new(refusal)));
+    fn refuse_opening(
+        &mut self,
+        guest: &Guest,
+        id: u32,
+        code: RefusalCode,
+        why: &str,
+        ctx: &mut Context<Self>,
+    ) {
+        self.house.tally.refused(code);
+        tell(guest, ToSession::say(&refused(id, code, why)));
         self.leave(Gone::Done, ctx);
     }
 
@@ -71,7 +78,7 @@ impl Room {
             match result.map(|log| Journal::read(room, &log)) {
                 Ok(Ok(journal)) if journal.len() > 0 => {
                     this.journal = journal;
-                    this.report_end(None);
+                    P::read_back(this, ctx);
                     this.go_on(ctx);
                 }
                 Ok(Ok(_)) => this.turn_away(RefusalCode::NoSuchRoom, "its game never began", ctx),
@@ -94,19 +101,15 @@ impl Room {
     /// Nobody can sit here.
     pub(super) fn turn_away(&mut self, code: RefusalCode, why: &str, ctx: &mut Context<Self>) {
         for join in std::mem::take(&mut self.arriving) {
-            if let Some(id) = join.id {
-                self.house.tally.refused(code);
-                tell(
-                    &join.guest,
-                    ToSession::Say(Arc::new(refused(id, code, why))),
-                );
-            }
+            self.refuse_join(&join, code, why);
         }
         self.leave(Gone::Done, ctx);
     }
 
-    pub(super) fn seat(&mut self, join: Join, ctx: &mut Context<Self>) {
-        let Join { guest, id, held } = join;
+    pub(super) fn seat(&mut self, join: Join, place: P::Place, ctx: &mut Context<Self>) {
+        let Join {
+            guest, id, held, ..
+        } = join;
         tell(
             &guest,
             ToSession::Seated {
@@ -114,8 +117,8 @@ impl Room {
             },
         );
         if let Some(id) = id {
-            tell(&guest, ToSession::Say(Arc::new(ToClient::Accepted { id })));
+            tell(&guest, ToSession::say(&ToClient::Accepted { id }));
         }
-        self.audience.seat(guest, held);
+        self.audience.seat(guest, place, held);
     }
 }

@@ -32,7 +32,7 @@ pub struct Seen {
     pub room: String,
     pub epoch: u32,
     pub seat: Seat,
-    pub events: Vec<Stamped>,
+    pub events: Vec<Stamped<Event>>,
     pub doing: Doing,
 }
 
@@ -79,7 +79,7 @@ impl Seen {
         }
     }
 
-    fn push(&mut self, stamped: &Stamped) {
+    fn push(&mut self, stamped: &Stamped<Event>) {
         assert_eq!(
             stamped.offset as usize,
             self.events.len(),

@@ -7,3 +7,4 @@ pub mod house;
 pub mod models;
 pub mod replay;
 pub mod standin;
+pub mod table;

@@ -37,8 +37,20 @@ pub fn witness(request: &Value) -> String {
     pick(&ANSWERS, request).to_owned()
 }
 
-/// What the judge says: a question, or a verdict that convinces nobody.
+/// What the judge says: a question, or a verdict or an opinion that convinces nobody.
 pub fn judge(request: &Value) -> String {
+    let form = &request["response_format"]["json_schema"]["schema"]["properties"];
+    if let Some(letters) = form["human"]["properties"].as_object() {
+        let human: serde_json::Map<String, Value> = letters
+            .keys()
+            .map(|letter| (letter.clone(), json!(50)))
+            .collect();
+        return json!({
+            "reasoning": format!("All of them sound {REASON} tidy to me, some less so."),
+            "human": human,
+        })
+        .to_string();
+    }
     if request.get("response_format").is_some() {
         json!({
             "reasoning": format!("One of them sounds {REASON} tidy to me, the other one less so."),

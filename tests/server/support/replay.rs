@@ -1,16 +1,16 @@
-//! What a server shows of a finished game.
+//! What a server shows of finished games.
 
 use parlour::wire::browser::Stamped;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 #[derive(Deserialize)]
-struct Replay {
-    events: Vec<Stamped>,
+struct Replay<E> {
+    events: Vec<Stamped<E>>,
 }
 
 /// The events at this address.
-pub async fn of(address: &str) -> Vec<Stamped> {
-    let replay: Replay = reqwest::get(address)
+pub async fn of<E: DeserializeOwned>(address: &str) -> Vec<Stamped<E>> {
+    let replay: Replay<E> = reqwest::get(address)
         .await
         .expect("an answer")
         .json()

@@ -1,0 +1,236 @@
+//! The AI's opinion of many witnesses after a round: measured where the back end can weigh
+//! words and score texts, stated in a form where it cannot, as the verdicts of
+//! [`super::judge`] are.
+
+use futures_util::future::{try_join, try_join_all};
+
+use super::{
+    judge,
+    messages::TurnError,
+    seeds::{self, Draw, Purpose},
+    turn::{Mind, TRIES, Voice, forget, is_too_long, write},
+};
+use crate::{
+    persona::{
+        Draft,
+        judge::{self as words, Heard, Order, TableForm, Two},
+    },
+    play::{
+        evidence::{
+            Reading,
+            many::{self, Told},
+        },
+        imitation::Kind,
+        party::{Belief, Chair, Opinion},
+    },
+    wire::worker::{Constraint, Terms},
+};
+
+/// What the AI must know to have an opinion.
+#[derive(Clone, Debug)]
+pub(crate) struct OpinionBrief {
+    pub(crate) kind: Kind,
+    pub(crate) seed: u32,
+    pub(crate) round: u32,
+    /// The open ones.
+    pub(crate) chairs: Vec<Chair>,
+    /// How many of them were drawn for people.
+    pub(crate) people: usize,
+    pub(crate) heard: Heard,
+    pub(crate) earlier: Vec<Heard>,
+    /// Of the earlier rounds.
+    pub(crate) opinions: Vec<Opinion>,
+}
+
+impl OpinionBrief {
+    fn believe(&self, told: &[Told]) -> Vec<Belief> {
+        let earlier: Vec<&Opinion> = self.opinions.iter().collect();
+        many::beliefs(&self.chairs, self.people, &earlier, told)
+    }
+}
+
+pub(crate) async fn opinion(
+    brief: &OpinionBrief,
+    mind: &Mind,
+    voice: &Voice,
+) -> Result<Opinion, TurnError> {
+    if mind.backend.can_weigh() {
+        measured(brief, mind, voice).await
+    } else {
+        stated(brief, mind, voice).await
+    }
+}
+
+/// By weighing and scoring; the reasons come last.
+async fn measured(brief: &OpinionBrief, mind: &Mind, voice: &Voice) -> Result<Opinion, TurnError> {
+    let chairs = brief.heard.chairs();
+    let pairs = many::ring(&chairs);
+    let compared = try_join_all(pairs.iter().map(|pair| compare(brief, *pair, mind, voice)));
+    let surprises = try_join_all(
+        brief
+            .heard
+            .answers
+            .iter()
+            .map(|(_, answer)| judge::surprise(&brief.heard.question, answer, mind, voice)),
+    );
+    let (compared, surprises) = try_join(compared, surprises).await?;
+    let strengths = many::compared(chairs.len(), &compared);
+    let measured = !pairs.is_empty();
+    let told: Vec<Told> = chairs
+        .iter()
+        .zip(strengths)
+        .zip(surprises)
+        .map(|((chair, strength), surprise)| Told {
+            chair: *chair,
+            strength: measured.then_some(strength),
+            surprise,
+        })
+        .collect();
+    let beliefs = brief.believe(&told);
+    let reasoning = match Two::of(&brief.heard, &beliefs) {
+        Some(two) => reasons(brief, &two, mind, voice).await?,
+        None => words::silence(&brief.heard),
+    };
+    Ok(Opinion { reasoning, beliefs })
+}
+
+/// Log-odds that the first of two is the person.
+async fn compare(
+    brief: &OpinionBrief,
+    pair: [Chair; 2],
+    mind: &Mind,
+    voice: &Voice,
+) -> Result<Option<f32>, TurnError> {
+    let draft = |order| words::table_weigh(brief.kind, &brief.heard, pair, order);
+    let (Some(there), Some(back)) = (draft(Order::AFirst), draft(Order::BFirst)) else {
+        return Ok(None);
+    };
+    let (there, back) = try_join(
+        judge::weigh(&there, mind, voice),
+        judge::weigh(&back, mind, voice),
+    )
+    .await?;
+    Ok(Reading::weighed(there, back).map(Reading::log_odds))
+}
+
+async fn reasons(
+    brief: &OpinionBrief,
+    two: &Two,
+    mind: &Mind,
+    voice: &Voice,
+) -> Result<String, TurnError> {
+    let draft = words::table_reasoning(brief.kind, two);
+    let schema = Constraint::JsonSchema(words::table_reasoning_schema(brief.kind, two));
+    tries(brief, 0, async |seed| {
+        let text = fill_in(&draft, &schema, seed, mind, voice).await?;
+        Ok(words::parse_reasoning(&text).map_err(|error| error.to_string()))
+    })
+    .await
+}
+
+/// By filling in the form, once in each order of the witnesses.
+async fn stated(brief: &OpinionBrief, mind: &Mind, voice: &Voice) -> Result<Opinion, TurnError> {
+    if brief.heard.answers.len() < 2 {
+        return Ok(Opinion {
+            reasoning: words::silence(&brief.heard),
+            beliefs: brief.believe(&[]),
+        });
+    }
+    let (there, back) = try_join(
+        form(brief, Order::AFirst, mind, voice),
+        form(brief, Order::BFirst, mind, voice),
+    )
+    .await?;
+    let strengths = many::stated(&[there.human, back.human]);
+    let told: Vec<Told> = brief
+        .heard
+        .chairs()
+        .into_iter()
+        .zip(strengths)
+        .map(|(chair, strength)| Told {
+            chair,
+            strength: Some(strength),
+            surprise: None,
+        })
+        .collect();
+    Ok(Opinion {
+        reasoning: there.reasoning,
+        beliefs: brief.believe(&told),
+    })
+}
+
+async fn form(
+    brief: &OpinionBrief,
+    order: Order,
+    mind: &Mind,
+    voice: &Voice,
+) -> Result<TableForm, TurnError> {
+    let schema = Constraint::JsonSchema(words::table_form_schema(&brief.heard));
+    let first_try = match order {
+        Order::AFirst => 0,
+        Order::BFirst => TRIES,
+    };
+    tries(brief, first_try, async |seed| {
+        let mut history = brief.earlier.as_slice();
+        let text = loop {
+            let draft = words::table_form(brief.kind, brief.people, history, &brief.heard, order);
+            match fill_in(&draft, &schema, seed, mind, voice).await {
+                Err(error) if is_too_long(&error) => match forget(history) {
+                    Some(rest) => history = rest,
+                    None => return Err(error),
+                },
+                text => break text?,
+            }
+        };
+        Ok(words::parse_table_form(&text, &brief.heard).map_err(|error| error.to_string()))
+    })
+    .await
+}
+
+/// What is written is about the whole table, and shown when it is whole.
+async fn fill_in(
+    draft: &Draft,
+    schema: &Constraint,
+    seed: u64,
+    mind: &Mind,
+    voice: &Voice,
+) -> Result<String, TurnError> {
+    let sampling = mind.sampling(draft, seed);
+    let terms = Terms::default();
+    let unseen = |_: &str| None;
+    write(
+        &mind.backend,
+        draft,
+        &sampling,
+        Some(schema),
+        &terms,
+        voice,
+        &unseen,
+    )
+    .await
+}
+
+/// Runs `make` with one seed after another until what it makes can be read.
+async fn tries<T>(
+    brief: &OpinionBrief,
+    first_try: u32,
+    make: impl AsyncFn(u64) -> Result<Result<T, String>, TurnError>,
+) -> Result<T, TurnError> {
+    let mut last = String::new();
+    for attempt in first_try..first_try + TRIES {
+        let draw = Draw::Text(Purpose::Verdict);
+        match make(seeds::derive(brief.seed, brief.round, draw, attempt)).await? {
+            Ok(made) => return Ok(made),
+            Err(problem) => {
+                tracing::debug!(
+                    round = brief.round,
+                    attempt,
+                    problem,
+                    "an opinion was thrown back"
+                );
+                last = problem;
+            }
+        }
+    }
+    Err(TurnError::Spoiled { times: TRIES, last })
+}

@@ -1,0 +1,378 @@
+//! People at a table: each has a client that believes the protocol and nothing else.
+
+use parlour::{
+    play::{
+        imitation::{Kind, Mode},
+        party::{Act, Bench, Chair, Event, Machine, Member, Role, Setup, Vacancy},
+    },
+    wire::browser::{FromClient, Held, RefusalCode, Stamped, TableDoing, ToClient},
+};
+
+use super::{client::Client, house::House};
+
+/// Three people and two machines, one of them ELIZA.
+pub fn setup(bench: Bench, mode: Mode) -> Setup {
+    Setup {
+        kind: Kind::Direct,
+        mode,
+        bench,
+        people: 3,
+        machines: vec![Machine::Model, Machine::Eliza],
+        rounds: 2,
+        seconds: 600,
+        vacancy: Vacancy::Machine,
+        listed: true,
+        open_to_spectators: true,
+        line_limit: 300,
+    }
+}
+
+/// What somebody knows of a table, by the rules of the protocol alone.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub room: String,
+    pub epoch: u32,
+    pub you: Member,
+    pub seat: String,
+    pub events: Vec<Stamped<Event>>,
+    pub doing: TableDoing,
+    pub present: Vec<Member>,
+}
+
+impl Known {
+    /// Takes in a message as a client must; panics at a gap or a repeat.
+    fn take(&mut self, message: &ToClient) {
+        match message {
+            ToClient::Seated {
+                room,
+                epoch,
+                offset,
+                you,
+                seat,
+                events,
+                doing,
+                present,
+            } => {
+                assert_eq!(*room, self.room);
+                if *offset == 0 {
+                    self.events.clear();
+                }
+                assert_eq!(*offset as usize, self.events.len(), "a gap or a repeat");
+                self.epoch = *epoch;
+                self.you = *you;
+                self.seat.clone_from(seat);
+                self.doing = doing.clone();
+                self.present.clone_from(present);
+                for stamped in events {
+                    self.push(stamped);
+                }
+            }
+            ToClient::TableEvent { room, stamped } => {
+                assert_eq!(*room, self.room);
+                self.push(stamped);
+            }
+            ToClient::TableDoing { doing, .. } => self.doing = doing.clone(),
+            ToClient::Present { present, .. } => self.present.clone_from(present),
+            ToClient::TableUnveiled { events, .. } => {
+                for stamped in events {
+                    assert!(stamped.event.is_some(), "unveiled is unveiled");
+                    self.events[stamped.offset as usize] = stamped.clone();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn push(&mut self, stamped: &Stamped<Event>) {
+        let expected = self.events.len();
+        assert_eq!(stamped.offset as usize, expected, "a gap or a repeat");
+        self.events.push(stamped.clone());
+    }
+
+    pub fn told(&self) -> impl Iterator<Item = &Event> {
+        self.events
+            .iter()
+            .filter_map(|stamped| stamped.event.as_ref())
+    }
+
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.told().filter(|event| wanted(event)).count()
+    }
+
+    /// How many games have ended.
+    pub fn finished(&self) -> usize {
+        self.count(|event| matches!(event, Event::Finished { .. }))
+    }
+
+    /// The round whose question came last in this game.
+    pub fn round(&self) -> u32 {
+        let mut round = 0;
+        for event in self.told() {
+            match event {
+                Event::Started { .. } => round = 0,
+                Event::Questioned { round: asked, .. } => round = *asked,
+                _ => {}
+            }
+        }
+        round
+    }
+
+    /// The round whose answers were revealed last in this game.
+    pub fn revealed(&self) -> u32 {
+        let mut round = 0;
+        for event in self.told() {
+            match event {
+                Event::Started { .. } => round = 0,
+                Event::Revealed { round: now, .. } => round = *now,
+                _ => {}
+            }
+        }
+        round
+    }
+
+    /// One's chair in the game that started last.
+    pub fn chair(&self) -> Option<Chair> {
+        self.told()
+            .filter_map(|event| match event {
+                Event::Started { yours, .. } => Some(*yours),
+                _ => None,
+            })
+            .last()
+            .flatten()
+    }
+
+    pub fn my_turn(&self) -> bool {
+        matches!(
+            self.doing,
+            TableDoing::Asking {
+                your_turn: true,
+                ..
+            } | TableDoing::Answering {
+                your_turn: true,
+                ..
+            } | TableDoing::Voting {
+                your_turn: true,
+                ..
+            }
+        )
+    }
+}
+
+/// Somebody at a table, with a socket.
+pub struct Guest {
+    pub client: Client,
+    pub known: Known,
+}
+
+impl Guest {
+    /// Opens a table.
+    pub async fn host(house: &House, setup: &Setup, role: Role, name: &str) -> Self {
+        let mut client = Client::enter(house, None).await;
+        let id = client.id();
+        let open = FromClient::OpenTable {
+            id,
+            setup: setup.clone(),
+            role,
+            name: name.into(),
+        };
+        Self::open_on(client, &open, id).await
+    }
+
+    /// Opens a table with this message, whose id is `id`.
+    pub async fn open_on(mut client: Client, open: &FromClient, id: u32) -> Self {
+        client.say(open).await;
+        Self::seated(client, id, None).await
+    }
+
+    /// Comes to a table.
+    pub async fn join(house: &House, room: &str, role: Role, name: &str) -> Self {
+        let client = Client::enter(house, None).await;
+        Self::join_with(client, room, role, name, None, None).await
+    }
+
+    /// Comes on this socket, with what was known and a seat token.
+    pub async fn join_with(
+        mut client: Client,
+        room: &str,
+        role: Role,
+        name: &str,
+        seat: Option<&str>,
+        known: Option<Known>,
+    ) -> Self {
+        let id = Self::ask(&mut client, room, role, name, seat, known.as_ref()).await;
+        Self::seated(client, id, known).await
+    }
+
+    async fn ask(
+        client: &mut Client,
+        room: &str,
+        role: Role,
+        name: &str,
+        seat: Option<&str>,
+        known: Option<&Known>,
+    ) -> u32 {
+        let id = client.id();
+        client
+            .say(&FromClient::JoinTable {
+                id,
+                room: room.to_owned(),
+                role,
+                name: name.into(),
+                seat: seat.map(str::to_owned),
+                held: known.map(|known| Held {
+                    epoch: known.epoch,
+                    offset: u32::try_from(known.events.len()).expect("few"),
+                }),
+            })
+            .await;
+        id
+    }
+
+    /// Comes and is refused.
+    pub async fn refused(
+        client: &mut Client,
+        room: &str,
+        role: Role,
+        seat: Option<&str>,
+    ) -> RefusalCode {
+        let id = Self::ask(client, room, role, "Nobody", seat, None).await;
+        loop {
+            match client.hear().await {
+                ToClient::Refused {
+                    id: refused, code, ..
+                } if refused == id => return code,
+                ToClient::Accepted { id: accepted } if accepted == id => panic!("it was let in"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn seated(mut client: Client, id: u32, known: Option<Known>) -> Self {
+        loop {
+            match client.hear().await {
+                ToClient::Accepted { id: accepted } if accepted == id => break,
+                refused @ ToClient::Refused { .. } => panic!("{refused:?}"),
+                _ => {}
+            }
+        }
+        let message = client.hear().await;
+        let ToClient::Seated {
+            room,
+            epoch,
+            you,
+            seat,
+            doing,
+            present,
+            ..
+        } = &message
+        else {
+            panic!("{message:?}");
+        };
+        let mut known = known.unwrap_or_else(|| Known {
+            room: room.clone(),
+            epoch: *epoch,
+            you: *you,
+            seat: seat.clone(),
+            events: Vec::new(),
+            doing: doing.clone(),
+            present: present.clone(),
+        });
+        known.take(&message);
+        Self { client, known }
+    }
+
+    /// The same session on a new socket, with what it knew.
+    pub async fn back(self, house: &House) -> Self {
+        let client = Client::enter(house, Some(&self.client.session)).await;
+        let known = self.known;
+        drop(self.client.socket);
+        let room = known.room.clone();
+        Self::join_with(client, &room, Role::Witness, "", None, Some(known)).await
+    }
+
+    /// The next message, taken in.
+    pub async fn hear(&mut self) -> ToClient {
+        let message = self.client.hear().await;
+        self.known.take(&message);
+        message
+    }
+
+    /// Reads on until `enough`.
+    pub async fn follow(&mut self, enough: impl Fn(&Known) -> bool) -> Vec<ToClient> {
+        let mut read = Vec::new();
+        while !enough(&self.known) {
+            read.push(self.hear().await);
+        }
+        read
+    }
+
+    /// Does something; gives how it was refused, if it was.
+    pub async fn try_act(&mut self, act: Act) -> Result<(), RefusalCode> {
+        let id = self.client.id();
+        self.client.say(&FromClient::Act { id, act }).await;
+        loop {
+            match self.hear().await {
+                ToClient::Accepted { id: accepted } if accepted == id => return Ok(()),
+                ToClient::Refused {
+                    id: refused, code, ..
+                } if refused == id => return Err(code),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn act(&mut self, act: Act) {
+        let what = format!("{act:?}");
+        if let Err(code) = self.try_act(act).await {
+            panic!("{what}: {code:?}; {:?}", self.known.doing);
+        }
+    }
+
+    /// What this one says in the round: findable, and nobody else's.
+    pub fn line(&self) -> String {
+        format!("walnut{} tastes like the sea in March", self.known.you.0)
+    }
+
+    pub async fn answer(&mut self) {
+        let (round, text) = (self.known.round(), self.line());
+        self.act(Act::Answer { round, text }).await;
+    }
+
+    /// All that ever came on this socket.
+    pub fn bytes(&self) -> String {
+        self.client.heard.join("\n")
+    }
+}
+
+/// Reads on at every place until `enough` is true there.
+pub async fn all(guests: &mut [Guest], enough: impl Fn(&Known) -> bool) {
+    for guest in guests {
+        guest.follow(&enough).await;
+    }
+}
+
+/// A table with its host Ada and two more witnesses.
+pub async fn three(house: &House, setup: &Setup) -> Vec<Guest> {
+    let ada = Guest::host(house, setup, Role::Witness, "Ada").await;
+    let room = ada.known.room.clone();
+    let mut guests = vec![ada];
+    for name in ["Ben", "Cleo"] {
+        guests.push(Guest::join(house, &room, Role::Witness, name).await);
+    }
+    all(&mut guests, |known| {
+        known.count(|event| matches!(event, Event::Came { .. })) == 3
+    })
+    .await;
+    guests
+}
+
+/// All of them answer the question of `round`.
+pub async fn answer_all(guests: &mut [Guest], round: u32) {
+    for guest in &mut *guests {
+        guest
+            .follow(|known| known.round() == round && known.my_turn())
+            .await;
+        guest.answer().await;
+    }
+    all(guests, |known| known.revealed() == round).await;
+}
