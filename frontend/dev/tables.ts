@@ -251,6 +251,7 @@ export class MockTable {
           beliefs: this.#chairs.map((_, chair) => ({
             chair,
             human: ((chair * 37 + round * 23) % 80) + 10,
+            reading: null,
             surprise: null,
             curvature: null,
           })),

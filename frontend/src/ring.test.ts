@@ -32,7 +32,13 @@ const WEIGHED: TableEvent = {
   round: 1,
   opinion: {
     reasoning: '',
-    beliefs: [5, 10, 85].map((human, chair) => ({ chair, human, surprise: null, curvature: null })),
+    beliefs: [5, 10, 85].map((human, chair) => ({
+      chair,
+      human,
+      reading: null,
+      surprise: null,
+      curvature: null,
+    })),
   },
 };
 const FINISHED: TableEvent = {

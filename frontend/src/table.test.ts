@@ -54,7 +54,13 @@ const weighed = (round: number): TableEvent => ({
   round,
   opinion: {
     reasoning: 'SECRET',
-    beliefs: [0, 1, 2].map((chair) => ({ chair, human: 30, surprise: null, curvature: null })),
+    beliefs: [0, 1, 2].map((chair) => ({
+      chair,
+      human: 30,
+      reading: null,
+      surprise: null,
+      curvature: null,
+    })),
   },
 });
 const voted = (member: number, human: number | null): TableEvent => ({
