@@ -26,6 +26,9 @@ use crate::{
     wire::worker::{Constraint, Terms},
 };
 
+/// Most tokens of the form with the reasons: enough for one that is written byte by byte.
+const REASONS_TOKENS: u32 = 400;
+
 /// What the AI must know to have an opinion.
 #[derive(Clone, Debug)]
 pub(crate) struct OpinionBrief {
@@ -119,7 +122,11 @@ async fn reasons(
     mind: &Mind,
     voice: &Voice,
 ) -> Result<String, TurnError> {
-    let draft = words::table_reasoning(brief.kind, two);
+    // The form bounds its length; the draft's bound is for a model that writes by the word.
+    let draft = Draft {
+        max_tokens: REASONS_TOKENS,
+        ..words::table_reasoning(brief.kind, two)
+    };
     let schema = Constraint::JsonSchema(words::table_reasoning_schema(brief.kind, two));
     tries(brief, 0, async |seed| {
         let text = fill_in(&draft, &schema, seed, mind, voice).await?;
