@@ -15,8 +15,8 @@ export default defineConfig(({ mode }) => ({
       : {
           proxy: {
             '/api': server,
-            // The server checks the Origin of a socket: let it see its own.
-            '/ws': { target: server.replace(/^http/, 'ws'), ws: true, rewriteWsOrigin: true },
+            // The server holds the Origin of a socket against the Host: both stay the browser's.
+            '/ws': { target: server.replace(/^http/, 'ws'), ws: true },
           },
         },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },

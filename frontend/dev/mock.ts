@@ -10,13 +10,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin, PreviewServer, ViteDevServer } from 'vite';
 import { WebSocketServer, type WebSocket } from 'ws';
 
+import { MockGuest, tableRecord } from './tables.ts';
 import type { Doing } from '../src/wire/Doing';
 import type { Event } from '../src/wire/Event';
 import type { FromClient } from '../src/wire/FromClient';
 import type { Line } from '../src/wire/Line';
 import type { Rules } from '../src/wire/Rules';
 import type { Seat } from '../src/wire/Seat';
-import type { Stamped } from '../src/wire/Stamped';
+import type { Entry } from '../src/room';
 import type { ToClient } from '../src/wire/ToClient';
 
 /** Milliseconds between two pieces of a streamed line. */
@@ -61,8 +62,8 @@ const SCRIPT = [
 ];
 
 class MockRoom {
-  readonly id = randomUUID().slice(0, 8);
-  readonly events: Stamped[] = [];
+  readonly id = randomUUID().replace(/-/g, '');
+  readonly events: Entry[] = [];
   readonly seat: Seat = Math.random() < 0.5 ? 'A' : 'B';
   doing: Doing = { what: 'judge_asks' };
   socket: WebSocket | null = null;
@@ -87,7 +88,7 @@ class MockRoom {
     return this.seat === 'A' ? 'B' : 'A';
   }
 
-  veiled(stamped: Stamped): Stamped {
+  veiled(stamped: Entry): Entry {
     const { event } = stamped;
     const hide =
       this.#rules.mode === 'blind' &&
@@ -223,6 +224,7 @@ const sockets = new Map<string, WebSocket>();
 function serve(socket: WebSocket): void {
   let session = '';
   const say = (message: ToClient) => socket.send(JSON.stringify(message));
+  let guest: MockGuest | null = null;
   const mine = () => rooms.get(seats.get(session) ?? '');
   const reply = (id: number, ok: boolean) =>
     say(
@@ -230,6 +232,7 @@ function serve(socket: WebSocket): void {
     );
   socket.on('message', (data) => {
     const message = JSON.parse(String(data)) as FromClient;
+    if (guest?.hear(message)) return;
     switch (message.type) {
       case 'hello': {
         session = message.session ?? randomUUID();
@@ -242,13 +245,16 @@ function serve(socket: WebSocket): void {
           } satisfies ToClient),
         );
         sockets.set(session, socket);
+        const here = new MockGuest(session, say);
+        guest = here;
         socket.on('close', () => {
+          here.gone();
           if (sockets.get(session) === socket) sockets.delete(session);
         });
         const room = mine();
         say({
           type: 'welcome',
-          protocol: 1,
+          protocol: 2,
           version: 'mock',
           session,
           room: room && room.doing.what !== 'over' ? room.id : null,
@@ -293,6 +299,12 @@ function replay(request: IncomingMessage, response: ServerResponse, next: () => 
   const id = /^\/api\/replay\/([^/?]+)/.exec(request.url ?? '')?.[1];
   if (!id) {
     next();
+    return;
+  }
+  const table = tableRecord(id);
+  if (table) {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(table));
     return;
   }
   const room = rooms.get(id);

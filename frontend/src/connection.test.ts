@@ -41,7 +41,7 @@ class FakeClock {
 
 const welcome: ToClient = {
   type: 'welcome',
-  protocol: 1,
+  protocol: 2,
   version: '0',
   session: 'token',
   room: null,
@@ -85,7 +85,7 @@ describe('the handshake', () => {
   it('says hello first and is open only after the welcome', () => {
     connection.start();
     last().onopen?.();
-    expect(last().said).toEqual([{ type: 'hello', protocol: 1, session: null }]);
+    expect(last().said).toEqual([{ type: 'hello', protocol: 2, session: null }]);
     expect(connection.status.at).toBe('connecting');
     last().hear(welcome);
     expect(connection.status.at).toBe('open');
@@ -101,7 +101,7 @@ describe('the handshake', () => {
   });
 
   it('resumes the room at the offset that it holds', () => {
-    connection.position = () => ({ room: 'r', epoch: 3, offset: 7 });
+    connection.comeback = () => ({ type: 'resume', room: 'r', epoch: 3, offset: 7 });
     connection.start();
     arrive();
     expect(last().said[1]).toEqual({ type: 'resume', id: 1, room: 'r', epoch: 3, offset: 7 });

@@ -9,7 +9,7 @@ import type { FromClient } from './wire/FromClient';
 import type { RefusalCode } from './wire/RefusalCode';
 import type { ToClient } from './wire/ToClient';
 
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** What of the browser's WebSocket is used. */
 export interface Socket {
@@ -32,14 +32,6 @@ export interface Wiring {
   random(): number;
   /** The session's token, kept between visits. */
   session: { get(): string | null; set(token: string): void };
-}
-
-/** Where the client stands in a room: what `resume` says. */
-export interface Position {
-  room: string;
-  epoch: number;
-  /** Events held. */
-  offset: number;
 }
 
 export type Status =
@@ -76,8 +68,8 @@ export class Connection {
   /** Every message but the answers to requests, in order. */
   onmessage: (message: ToClient) => void = () => {};
   onstatus: (status: Status) => void = () => {};
-  /** Asked after every welcome; what it names is resumed. */
-  position: () => Position | null = () => null;
+  /** Asked after every welcome: what to say to be back where one was. */
+  comeback: () => Request | null = () => null;
   /** What came of that. */
   onresumed: (reply: Reply) => void = () => {};
 
@@ -131,11 +123,6 @@ export class Connection {
     });
   }
 
-  /** Asks for what was missed. The answer is a `joined`. */
-  resume(position: Position): Promise<Reply> {
-    return this.request({ type: 'resume', ...position });
-  }
-
   #connect(): void {
     this.#drop();
     this.#become({ at: 'connecting' });
@@ -171,8 +158,8 @@ export class Connection {
         this.#keepAlive(socket);
         this.#become({ at: 'open' });
         this.onmessage(message);
-        const position = this.position();
-        if (position) void this.resume(position).then((reply) => this.onresumed(reply));
+        const comeback = this.comeback();
+        if (comeback) void this.request(comeback).then((reply) => this.onresumed(reply));
         return;
       }
       case 'accepted':

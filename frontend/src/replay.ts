@@ -1,15 +1,14 @@
 /** The record of a finished game. */
-import type { Stamped } from './wire/Stamped';
-
-export interface Record {
+export interface Record<E> {
   room: string;
   epoch: number;
-  events: Stamped[];
+  /** The log, nothing veiled. */
+  events: E[];
 }
 
-export type Found = { is: 'found'; record: Record } | { is: 'missing' } | { is: 'failed' };
+export type Found<E> = { is: 'found'; record: Record<E> } | { is: 'missing' } | { is: 'failed' };
 
-export async function fetchReplay(room: string, signal: AbortSignal): Promise<Found> {
+export async function fetchReplay<E>(room: string, signal: AbortSignal): Promise<Found<E>> {
   try {
     const response = await fetch(`/api/replay/${encodeURIComponent(room)}`, {
       headers: { accept: 'application/json' },
@@ -18,7 +17,7 @@ export async function fetchReplay(room: string, signal: AbortSignal): Promise<Fo
     // Not there, not finished yet, or not a room's name at all.
     if ([400, 403, 404, 409, 410].includes(response.status)) return { is: 'missing' };
     if (!response.ok) return { is: 'failed' };
-    return { is: 'found', record: (await response.json()) as Record };
+    return { is: 'found', record: (await response.json()) as Record<E> };
   } catch {
     return { is: 'failed' };
   }

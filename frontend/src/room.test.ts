@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
-import { beliefsOf, reduce, roundsOf, type Room } from './room';
+import { beliefsOf, reduce, roundsOf, type Entry, type Room } from './room';
 import type { Event } from './wire/Event';
 import type { Mode } from './wire/Mode';
-import type { Stamped } from './wire/Stamped';
 import type { ToClient } from './wire/ToClient';
 
 const opened = (mode: Mode): Event => ({
@@ -47,7 +46,7 @@ const ended: Event = {
   outcome: { winner: 'bot', player_score: 30 },
 };
 
-const stamp = (offset: number, event: Event | null): Stamped => ({ offset, at: offset, event });
+const stamp = (offset: number, event: Event | null): Entry => ({ offset, at: offset, event });
 const sent = (offset: number, event: Event | null): ToClient => ({
   type: 'event',
   room: 'r',

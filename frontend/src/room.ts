@@ -8,6 +8,7 @@
  */
 import type { Doing } from './wire/Doing';
 import type { Ending } from './wire/Ending';
+import type { Event } from './wire/Event';
 import type { Line } from './wire/Line';
 import type { Outcome } from './wire/Outcome';
 import type { Rules } from './wire/Rules';
@@ -15,6 +16,9 @@ import type { Seat } from './wire/Seat';
 import type { Stamped } from './wire/Stamped';
 import type { ToClient } from './wire/ToClient';
 import type { Verdict } from './wire/Verdict';
+
+/** An event of the log; null while the mode veils it. */
+export type Entry = Stamped<Event>;
 
 /** A line that is being written. */
 export interface Partial {
@@ -28,7 +32,7 @@ export interface Room {
   epoch: number;
   seat: Seat;
   /** The log without holes: `events[i].offset === i`. */
-  events: Stamped[];
+  events: Entry[];
   doing: Doing;
   partials: { [line in Line]?: Partial };
   /** Something is missing: ask for everything from `events.length` on. */
@@ -77,7 +81,7 @@ function join(room: Room | null, message: ToClient & { type: 'joined' }): Room |
 }
 
 /** Adds events to the log: known ones are skipped, veiled ones filled, a hole is asked for. */
-function take(room: Room, incoming: readonly Stamped[]): Room {
+function take(room: Room, incoming: readonly Entry[]): Room {
   const events = [...room.events];
   let gap = false;
   for (const stamped of incoming) {
@@ -105,7 +109,7 @@ function take(room: Room, incoming: readonly Stamped[]): Room {
 }
 
 /** The server never sends these before the end of a blind game. If it did, nobody would read them. */
-function veil(stamped: Stamped, mine: Seat): Stamped {
+function veil(stamped: Entry, mine: Seat): Entry {
   const { event } = stamped;
   const hidden = event?.type === 'judged' || (event?.type === 'answered' && event.seat !== mine);
   return hidden ? { ...stamped, event: null } : stamped;
@@ -114,7 +118,7 @@ function veil(stamped: Stamped, mine: Seat): Stamped {
 /** Drops the streamed lines that have come whole. */
 function unfinished(
   partials: Room['partials'],
-  events: readonly Stamped[],
+  events: readonly Entry[],
   over: boolean,
 ): Room['partials'] {
   if (over) return {};
@@ -126,7 +130,7 @@ function unfinished(
   return left;
 }
 
-function finished(events: readonly Stamped[], line: Line, round: number): boolean {
+function finished(events: readonly Entry[], line: Line, round: number): boolean {
   const opened = events[0]?.event;
   const mine = opened?.type === 'opened' ? opened.player_seat : null;
   return events.some(({ event }) => {
@@ -152,31 +156,43 @@ function stream(room: Room, message: ToClient & { type: 'partial' }): Room {
   if (over || veiled || finished(room.events, line, round)) return room;
 
   const held = room.partials[line];
+  const grown = grow(held, { round, attempt, from, text });
+  return grown === held ? room : { ...room, partials: { ...room.partials, [line]: grown } };
+}
+
+/** A piece of a line that is being written. `from`: characters of the line before it. */
+export interface Piece {
+  round: number;
+  attempt: number;
+  from: number;
+  text: string;
+}
+
+/** What is held of a line after one more piece of it; `held` itself if nothing is new. */
+export function grow(held: Partial | undefined, piece: Piece): Partial | undefined {
+  const { round, attempt, from, text } = piece;
   const same = held?.round === round && held.attempt === attempt;
   if (held && !same && (held.round > round || (held.round === round && held.attempt > attempt))) {
-    return room;
+    return held;
   }
   const before = same ? [...held.text] : [];
   // A piece before this one was lost; the whole line will come with its event.
-  if (from > before.length) return room;
+  if (from > before.length) return held;
   const whole = [...before.slice(0, from), ...text];
   // A piece that was sent twice, or a shorter one, adds nothing.
-  if (same && whole.length <= before.length) return room;
-  return {
-    ...room,
-    partials: { ...room.partials, [line]: { round, attempt, text: whole.join('') } },
-  };
+  if (same && whole.length <= before.length) return held;
+  return { round, attempt, text: whole.join('') };
 }
 
 // ── What the views ask ────────────────────────────────────────────────────────────
 
-export function rulesOf(events: readonly Stamped[]): Rules | null {
+export function rulesOf(events: readonly Entry[]): Rules | null {
   const opened = events[0]?.event;
   return opened?.type === 'opened' ? opened.rules : null;
 }
 
 export function endOf(
-  events: readonly Stamped[],
+  events: readonly Entry[],
 ): { ending: Ending; outcome: Outcome | null } | null {
   const event = events.at(-1)?.event;
   return event?.type === 'ended' ? event : null;
@@ -197,7 +213,7 @@ export interface Round {
 
 /** The log as rounds. `partials` adds what is being written now. */
 export function roundsOf(
-  events: readonly Stamped[],
+  events: readonly Entry[],
   mine: Seat,
   partials: Room['partials'] = {},
 ): Round[] {
@@ -259,14 +275,14 @@ export interface Belief {
 }
 
 /** The belief after every round whose verdict is known. */
-export function beliefsOf(events: readonly Stamped[]): Belief[] {
+export function beliefsOf(events: readonly Entry[]): Belief[] {
   return events.flatMap(({ event }) =>
     event?.type === 'judged' ? [{ round: event.round, a: beliefIn('A', event.verdict) }] : [],
   );
 }
 
 /** Whether `seat` has answered in `round`. */
-export function hasAnswered(events: readonly Stamped[], seat: Seat, round: number): boolean {
+export function hasAnswered(events: readonly Entry[], seat: Seat, round: number): boolean {
   return events.some(
     ({ event }) => event?.type === 'answered' && event.seat === seat && event.round === round,
   );

@@ -1,12 +1,24 @@
-/** Three pages, three addresses. */
+import { tableCode } from './code';
+
+/** Every page has an address. */
 export type Route =
-  { page: 'lobby' } | { page: 'play'; room: string } | { page: 'replay'; room: string };
+  | { page: 'lobby' }
+  | { page: 'play'; room: string }
+  | { page: 'replay'; room: string }
+  | { page: 'tables' }
+  | { page: 'new-table' }
+  | { page: 'table'; room: string };
 
 export function parse(path: string): Route {
-  const found = /^\/(play|replay)\/([^/]+)\/?$/.exec(path);
-  const [, page, room] = found ?? [];
+  if (/^\/tables\/?$/.test(path)) return { page: 'tables' };
+  if (/^\/tables\/new\/?$/.test(path)) return { page: 'new-table' };
+  const [, page, room] = /^\/(play|replay|t)\/([^/]+)\/?$/.exec(path) ?? [];
   if (!page || !room) return { page: 'lobby' };
-  return { page: page === 'play' ? 'play' : 'replay', room: decodeURIComponent(room) };
+  const said = decodeURIComponent(room);
+  if (page === 'play') return { page, room: said };
+  const name = tableCode(said) ?? said;
+  if (page === 't') return { page: 'table', room: name };
+  return { page: 'replay', room: name };
 }
 
 class Router {

@@ -1,4 +1,5 @@
 /** What the scene shows. One scene stands behind all pages, so that it can move between them. */
+import type { Ring } from './ring';
 import type { Belief } from './room';
 import type { Seat } from './wire/Seat';
 
@@ -25,6 +26,8 @@ export const QUIET = { A: false, B: false };
 
 class Holder {
   now = $state.raw<Stage | null>(null);
+  /** The screens of a table for many; null where two are enough. */
+  ring = $state.raw<Ring | null>(null);
 }
 
 export const stage = new Holder();

@@ -1,13 +1,12 @@
 /** Everything the pages say. One language for now; another is another object of this shape. */
+import { roman } from './numerals';
+import { table } from './strings.table';
 import type { Bye } from './wire/Bye';
 import type { Ending } from './wire/Ending';
 import type { Kind } from './wire/Kind';
 import type { Mode } from './wire/Mode';
 import type { RefusalCode } from './wire/RefusalCode';
 import type { Seat } from './wire/Seat';
-
-const ROMAN = ['0', 'I', 'II', 'III', 'IV', 'V', 'VI', 'VII', 'VIII', 'IX', 'X'];
-const roman = (n: number) => ROMAN[n] ?? String(n);
 
 const en = {
   name: 'Parlour',
@@ -271,6 +270,7 @@ const en = {
       `The judge gives ${percent} % to ${seat} being the human. ${reasoning}`,
     ended: (text: string) => `The game is over. ${text}.`,
   },
+  ...table,
 };
 
 export type Strings = typeof en;

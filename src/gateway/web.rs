@@ -190,6 +190,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .route("/", read().to(pages::index))
                     .route("/play/{room:.*}", read().to(pages::index))
                     .route("/replay/{room:.*}", read().to(pages::index))
+                    .route("/t/{room:.*}", read().to(pages::index))
+                    .route("/tables", read().to(pages::index))
+                    .route("/tables/{rest:.*}", read().to(pages::index))
                     .default_service(read().to(pages::file)),
             )
     };

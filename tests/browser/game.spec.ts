@@ -1,4 +1,4 @@
-import { expect, test, type Page } from '@playwright/test';
+import { expect, test } from '@playwright/test';
 
 import {
   answer,
@@ -6,6 +6,7 @@ import {
   doing,
   KINDS,
   MODES,
+  photograph,
   playToTheEnd,
   takeSeat,
   turnOrEnd,
@@ -13,25 +14,6 @@ import {
   type Kind,
   type Mode,
 } from './guest';
-
-const SIZES = [
-  { width: 1280, height: 800 },
-  { width: 390, height: 844 },
-];
-
-/** The same moment in both sizes and both lights. */
-async function photograph(page: Page, name: string): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const size of SIZES) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize(size);
-      await page.screenshot({
-        path: `${test.info().project.outputDir}/../shots/${name}-${size.width}-${colorScheme}.png`,
-      });
-    }
-  }
-  await page.setViewportSize(SIZES[0] ?? { width: 1280, height: 800 });
-}
 
 for (const kind of Object.keys(KINDS) as Kind[]) {
   for (const mode of Object.keys(MODES) as Mode[]) {

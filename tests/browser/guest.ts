@@ -1,5 +1,6 @@
 /** What a guest does at the table, in the words of the page. */
-import { expect, type Locator, type Page } from '@playwright/test';
+import { AxeBuilder } from '@axe-core/playwright';
+import { expect, test, type Locator, type Page, type WebSocketRoute } from '@playwright/test';
 
 export const KINDS = {
   direct: 'Be yourself',
@@ -35,7 +36,7 @@ export async function takeSeat(page: Page, kind: Kind, mode: Mode): Promise<void
 /** Waits until it is the guest's turn (true) or the game has ended (false). */
 export async function turnOrEnd(page: Page): Promise<boolean> {
   const turn = doing(page).filter({ hasText: 'Your turn' });
-  await expect(turn.or(verdict(page))).toBeVisible();
+  await expect(turn.or(verdict(page)).first()).toBeVisible();
   return !(await verdict(page).isVisible());
 }
 
@@ -43,10 +44,12 @@ export async function turnOrEnd(page: Page): Promise<boolean> {
 export async function answer(page: Page, round: number): Promise<void> {
   await answerBox(page).fill(ANSWERS[(round - 1) % ANSWERS.length] ?? 'maybe');
   await answerBox(page).press('Enter');
+  // With a fast judge both may be there.
   await expect(
     mine(page)
       .nth(round - 1)
-      .or(verdict(page)),
+      .or(verdict(page))
+      .first(),
   ).toBeVisible();
 }
 
@@ -57,4 +60,57 @@ export async function playToTheEnd(page: Page, round = 1): Promise<number> {
     round += 1;
   }
   return round - 1;
+}
+
+/** A line that the test can cut and mend. */
+export async function line(page: Page) {
+  let cut = false;
+  let open: WebSocketRoute[] = [];
+  await page.routeWebSocket('**/ws', (socket) => {
+    if (cut) {
+      void socket.close({ code: 1011 });
+      return;
+    }
+    socket.connectToServer();
+    open.push(socket);
+  });
+  return {
+    async cut() {
+      cut = true;
+      for (const socket of open) await socket.close({ code: 1011 });
+      open = [];
+    },
+    mend() {
+      cut = false;
+    },
+  };
+}
+
+/** No finding at all, in either light. */
+export async function axe(page: Page): Promise<void> {
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    const findings = violations.map(({ id, nodes }) => `${id}: ${nodes.map((n) => n.html).join()}`);
+    expect(findings, colorScheme).toEqual([]);
+  }
+}
+
+const SIZES = [
+  { width: 1280, height: 800 },
+  { width: 390, height: 844 },
+];
+
+/** The same moment in both sizes and both lights. */
+export async function photograph(page: Page, name: string): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const size of SIZES) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.setViewportSize(size);
+      await page.screenshot({
+        path: `${test.info().project.outputDir}/../shots/${name}-${size.width}-${colorScheme}.png`,
+      });
+    }
+  }
+  await page.setViewportSize(SIZES[0] ?? { width: 1280, height: 800 });
 }

@@ -1,30 +1,6 @@
-import { expect, test, type Page, type WebSocketRoute } from '@playwright/test';
+import { expect, test, type Page } from '@playwright/test';
 
-import { answerBox, doing, mine, playToTheEnd, takeSeat, turnOrEnd } from './guest';
-
-/** A line that the test can cut and mend. */
-async function line(page: Page) {
-  let cut = false;
-  let open: WebSocketRoute[] = [];
-  await page.routeWebSocket('**/ws', (socket) => {
-    if (cut) {
-      void socket.close({ code: 1011 });
-      return;
-    }
-    socket.connectToServer();
-    open.push(socket);
-  });
-  return {
-    async cut() {
-      cut = true;
-      for (const socket of open) await socket.close({ code: 1011 });
-      open = [];
-    },
-    mend() {
-      cut = false;
-    },
-  };
-}
+import { answerBox, doing, line, mine, playToTheEnd, takeSeat, turnOrEnd } from './guest';
 
 const banner = (page: Page) => page.getByTestId('banner');
 

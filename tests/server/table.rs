@@ -187,12 +187,9 @@ async fn everybody_votes_and_the_machine_too() {
         0,
         "that Ada voted is told, and not for whom"
     );
-    for voter in 1..3 {
-        guests[voter]
-            .act(Act::Vote {
-                ballot: sure(human),
-            })
-            .await;
+    for guest in &mut guests[1..] {
+        let ballot = sure(human);
+        guest.act(Act::Vote { ballot }).await;
     }
     all(&mut guests, |known| known.finished() == 1).await;
     for guest in &mut guests {
