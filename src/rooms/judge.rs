@@ -189,7 +189,7 @@ impl Past {
         }
     }
 
-    fn from_the_book(&self, subject: u32) -> &'static str {
+    fn book_question(&self, subject: u32) -> &'static str {
         match self {
             Self::Two(rounds) => judge::bank_question(subject, rounds),
             Self::Table(rounds) => judge::table_bank_question(subject, rounds),
@@ -229,7 +229,7 @@ async fn question(brief: &QuestionBrief, mind: &Mind, voice: &Voice) -> Result<S
             }
         }
     }
-    Ok(past.from_the_book(subject(attempt)).to_owned())
+    Ok(past.book_question(subject(attempt)).to_owned())
 }
 
 fn first_line(text: &str) -> &str {
