@@ -10,6 +10,11 @@ export type Belief = { chair: Chair,
  */
 human: number, 
 /**
+ * What this round alone says, log-odds in nats: the beliefs of a round are computed from
+ * those of all rounds. Absent when nothing was measured.
+ */
+reading: number | null, 
+/**
  * How surprising the answer was to the model, nats per token, and its curvature in
  * standard deviations (as in [`super::imitation::Grounds`]); absent when the back end
  * gives none.
