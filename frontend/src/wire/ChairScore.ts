@@ -7,7 +7,8 @@ import type { Witness } from "./Witness";
  */
 export type ChairScore = { chair: Chair, witness: Witness, 
 /**
- * Mean probability of being a person that the others' ballots gave it, percent.
+ * Mean probability of being a person that the others' ballots gave it, percent; 0 when
+ * there are none.
  */
 taken_for_human: number, 
 /**
