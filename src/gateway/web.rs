@@ -281,7 +281,11 @@ fn mind(
         (BackEnd::Local, Some(backend)) => Ok(Mind {
             backend,
             sampling: if is_toy(settings) {
-                Sampling::default()
+                Sampling {
+                    // It writes a byte a token, and the judge's reasons must find their end.
+                    max_tokens: 2048,
+                    ..Sampling::default()
+                }
             } else {
                 Catalogue::with_imported(&settings.models)?
                     .chat_model(&settings.model)?
