@@ -178,7 +178,7 @@ pub(super) fn argued(
         &quoted(&exchange.b, ANSWER_LIMIT),
         opinion.decision,
     ));
-    Draft::new(messages, 400)
+    Draft::new(messages, 1000)
 }
 
 /// The letter that goes with a seat.
