@@ -221,20 +221,17 @@ async fn in_blind_mode_no_byte_tells_who_is_who_before_the_end() {
             .await;
         guest.answer().await;
     }
+    let veiled = |known: &Known| known.events.iter().filter(|s| s.event.is_none()).count();
+    eve.follow(|known| veiled(known) >= 2).await;
     for _ in 0..5 {
         eve.client
             .say(&parlour::wire::browser::FromClient::Ping { nonce: 1 })
             .await;
         while eve.hear().await != (ToClient::Pong { nonce: 1 }) {}
     }
-    let veiled = eve
-        .known
-        .events
-        .iter()
-        .filter(|s| s.event.is_none())
-        .count();
     assert_eq!(
-        veiled, 2,
+        veiled(&eve.known),
+        2,
         "two people's answers, and no machine's, whose come later"
     );
     for guest in &guests {
