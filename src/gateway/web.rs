@@ -44,12 +44,7 @@ use crate::{
         session::Doorway,
         tally::Tally,
     },
-    store::{
-        AnyStore, Store, StoreError,
-        home::Home,
-        redis::{self, RedisStore},
-        sqlite::SqliteStore,
-    },
+    store::{AnyStore, Store, StoreError, home::Home},
     wire::worker::Sampling,
     worker::deterministic::Deterministic,
 };
@@ -118,7 +113,7 @@ pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError>
 pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     let home = Home::take(&settings.data)?;
-    let store = open_store(&settings, &home).await?;
+    let store = AnyStore::open(&settings.redis, &home).await?;
     let crew = Crew::start(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
@@ -248,18 +243,6 @@ fn announce(address: std::net::SocketAddr) {
     // Nobody may be reading; the server is for those who come over the network.
     let _ = writeln!(out, "ready on http://{address}").and_then(|()| out.flush());
     tracing::info!(%address, "ready");
-}
-
-/// The home that the settings name.
-async fn open_store(settings: &ServeSettings, home: &Home) -> Result<AnyStore, ServeError> {
-    let Some(url) = &settings.redis.redis_url else {
-        return Ok(SqliteStore::open(&home.database())?.into());
-    };
-    let options = redis::Options {
-        prefix: settings.redis.redis_prefix.clone(),
-        ..redis::Options::new(url.clone())
-    };
-    Ok(RedisStore::open(options).await?.into())
 }
 
 fn mind(

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::{
     Expired, Fence, Lease, Log, SessionRecord, Snapshot, Store, StoreError,
     board::{Kind, Outcome, Standing},
-    redis::RedisStore,
+    home::Home,
+    redis::{Options, RedisStore},
     sqlite::SqliteStore,
 };
+use crate::config::RedisSettings;
 
 /// A store in either home. Clones share it.
 #[derive(Clone, Debug)]
@@ -19,6 +21,21 @@ pub enum AnyStore {
 }
 
 impl AnyStore {
+    /// Opens the shared home if the settings name one, else the file in `home`.
+    ///
+    /// # Errors
+    /// As [`RedisStore::open`]'s and [`SqliteStore::open`]'s.
+    pub async fn open(shared: &RedisSettings, home: &Home) -> Result<Self, StoreError> {
+        let Some(url) = &shared.redis_url else {
+            return Ok(SqliteStore::open(&home.database())?.into());
+        };
+        let options = Options {
+            prefix: shared.redis_prefix.clone(),
+            ..Options::new(url.clone())
+        };
+        Ok(RedisStore::open(options).await?.into())
+    }
+
     /// The home's name, for people and metrics.
     pub fn home(&self) -> &'static str {
         match self {
