@@ -488,7 +488,7 @@ impl<S: Store> Subject<S> {
             Op::Renew(room, which) => store
                 .renew(&name(room), self.fence(room, which), LONG)
                 .await
-                .map(|()| Told::Done),
+                .map(|_| Told::Done),
             Op::Release(room, which) => store
                 .release(&name(room), self.fence(room, which))
                 .await

@@ -243,6 +243,7 @@ mod laws {
         assert_eq!(store.acquire("x", "a", LONG).await, Err(none()));
         assert_eq!(store.renew("x", FREE, LONG).await, Err(none()));
         assert_eq!(store.release("x", FREE).await, Err(none()));
+        assert_eq!(store.ask("x", LONG).await, Err(none()));
         assert_eq!(store.holder("x").await, Err(none()));
         assert_eq!(store.add_results("x", &[]).await, Err(none()));
         assert_eq!(store.open_rooms().await, Ok(vec![]));
@@ -288,7 +289,16 @@ mod laws {
         store.close("one", FREE, 50).await.expect("closed");
         store.close("one", FREE, 90).await.expect("closed again");
         assert_eq!(store.open_rooms().await.expect("listed"), ["two"]);
-        assert!(store.read("one", 0).await.is_ok());
+        for (room, closed) in [("one", true), ("two", false)] {
+            for from in [0, u32::MAX] {
+                let log = store.read(room, from).await.expect("read");
+                assert_eq!(
+                    (log.closed, log.records.len()),
+                    (closed, 0),
+                    "{room} {from}"
+                );
+            }
+        }
         // Had closing again moved the time, the room would still be kept.
         assert_eq!(store.expire(0, 60).await.map(|gone| gone.rooms), Ok(1));
     }
@@ -444,7 +454,7 @@ mod laws {
                 .append("r", lease.fence, 0, 5, bodies(0..1))
                 .await
                 .map(drop),
-            store.renew("r", lease.fence, LONG).await,
+            store.renew("r", lease.fence, LONG).await.map(drop),
         ] {
             assert!(matches!(gone, Err(StoreError::Fenced { .. })), "{gone:?}");
         }
@@ -473,6 +483,58 @@ mod laws {
         let late = store.append("r", old, 1, 5, bodies(9..10)).await;
         assert_eq!(late, Err(fenced(new)));
         assert_eq!(store.renew("r", old, LONG).await, Err(fenced(new)));
+    }
+
+    pub async fn a_holder_hears_when_it_renews_that_somebody_asks_for_its_room(home: &impl Home) {
+        let (store, other) = (home.open().await, home.open().await);
+        store.create("r", 1).await.expect("created");
+        other.ask("r", LONG).await.expect("nobody has it");
+        let lease = store.acquire("r", "a", LONG).await.expect("free").fence;
+        assert_eq!(store.renew("r", lease, LONG).await, Ok(false));
+        other.ask("r", LONG).await.expect("asked");
+        assert_eq!(store.renew("r", lease, LONG).await, Ok(true));
+        assert_eq!(store.renew("r", lease, LONG).await, Ok(true));
+        // Whoever asks no more is forgotten.
+        other
+            .ask("r", Duration::from_millis(1))
+            .await
+            .expect("asked");
+        while store.renew("r", lease, LONG).await.expect("ours") {}
+        // And who got it is not asked for what others wanted of the last.
+        other.ask("r", LONG).await.expect("asked");
+        store.release("r", lease).await.expect("ours");
+        let lease = other.acquire("r", "b", LONG).await.expect("free").fence;
+        assert_eq!(other.renew("r", lease, LONG).await, Ok(false));
+    }
+
+    pub async fn rooms_that_nobody_holds_any_more_are_found(home: &impl Home) {
+        let store = home.open().await;
+        for room in ["never", "held", "released", "lapsed", "closed"] {
+            store.create(room, 1).await.expect("created");
+        }
+        assert_eq!(store.vacant(9).await, Ok(vec![]));
+        let take = |room: &'static str, time| {
+            let store = store.clone();
+            async move { store.acquire(room, "a", time).await.expect("free").fence }
+        };
+        let held = take("held", LONG).await;
+        let lapsed = take("lapsed", Duration::from_millis(1)).await;
+        let released = take("released", LONG).await;
+        store.release("released", released).await.expect("ours");
+        let closed = take("closed", LONG).await;
+        store.close("closed", closed, 5).await.expect("ours");
+        store.renew("closed", closed, LONG).await.expect("ours");
+        store.release("closed", closed).await.expect("ours");
+        while store.holder("lapsed").await.expect("asked").is_some() {}
+        let mut found = store.vacant(9).await.expect("asked");
+        found.sort_unstable();
+        assert_eq!(found, ["lapsed", "released"]);
+        assert_eq!(store.vacant(1).await.map(|found| found.len()), Ok(1));
+        store.renew("lapsed", lapsed, LONG).await.expect("ours");
+        store.renew("held", held, LONG).await.expect("ours");
+        assert_eq!(store.vacant(9).await, Ok(vec!["released".to_owned()]));
+        take("released", LONG).await;
+        assert_eq!(store.vacant(9).await, Ok(vec![]));
     }
 
     pub async fn a_fence_never_comes_again_not_even_in_a_new_room_of_that_name(home: &impl Home) {
@@ -650,6 +712,8 @@ macro_rules! keeps_the_contract {
             only_the_newest_lease_writes,
             a_room_has_one_holder_until_it_is_given_back,
             a_lease_that_ran_out_writes_until_somebody_takes_the_room,
+            a_holder_hears_when_it_renews_that_somebody_asks_for_its_room,
+            rooms_that_nobody_holds_any_more_are_found,
             a_fence_never_comes_again_not_even_in_a_new_room_of_that_name,
             of_many_who_take_a_room_one_gets_it,
             a_log_is_trimmed_only_as_far_as_a_snapshot_covers_it,
@@ -677,6 +741,21 @@ mod sqlite {
     use super::*;
 
     keeps_the_contract!(SqliteHome::new());
+
+    #[tokio::test]
+    async fn a_house_alone_need_not_wait_for_the_leases_of_its_former_life() {
+        let home = SqliteHome::new();
+        let store = home.open_now();
+        store.create("r", 1).await.expect("created");
+        let before = store.acquire("r", "a", LONG).await.expect("free").fence;
+        store.vacate().await.expect("ours alone");
+        assert_eq!(store.holder("r").await, Ok(None));
+        assert_eq!(store.vacant(9).await, Ok(vec!["r".to_owned()]));
+        let late = store.append("r", before, 0, 5, bodies(0..1)).await;
+        assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+        let now = store.acquire("r", "b", LONG).await.expect("free").fence;
+        assert!(now > before);
+    }
 
     #[tokio::test]
     async fn a_full_disk_is_an_error_and_loses_nothing_stored() {

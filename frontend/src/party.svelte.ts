@@ -81,6 +81,10 @@ class Party implements Visit {
     if (this.#wanted === room) this.#getUp();
   }
 
+  place(): string | null {
+    return this.#wanted;
+  }
+
   comeback(): Request | null {
     if (this.#watching) return { type: 'lobby', watch: true };
     const room = this.#wanted;

@@ -231,6 +231,7 @@ const en = {
       too_slow: { title: 'The line was too slow', text: 'Come back when it is better.' },
       silent: { title: 'Nothing was heard from you', text: 'Your seat may still be yours.' },
       full: { title: 'Every seat is taken', text: 'Come back a little later.' },
+      moved: { title: 'Your table was moved', text: 'Come back to it.' },
       old_client: {
         title: 'This page is older than the house',
         text: 'The server has been renewed since you opened it. Load the page again.',

@@ -2,7 +2,10 @@
 
 use std::{
     io::Write,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,7 @@ use actix_web::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
 };
 
 use super::{
@@ -38,16 +41,20 @@ use crate::{
     },
     rooms::{
         House, Mind,
-        hall::{Close, Hall},
+        hall::{Close, Drain, Hall},
         identity::now,
         seats::SeatKey,
         session::Doorway,
         tally::Tally,
+        tenure::Tenure,
     },
     store::{AnyStore, Store, StoreError, home::Home},
     wire::worker::Sampling,
     worker::deterministic::Deterministic,
 };
+
+/// How long rooms get to be given up: a store that does not answer is not waited for.
+const MOVING: Duration = Duration::from_secs(8);
 
 /// How long sessions get to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -114,6 +121,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     let home = Home::take(&settings.data)?;
     let store = AnyStore::open(&settings.redis, &home).await?;
+    if store.is_shared() && settings.secret.is_none() {
+        tracing::warn!(
+            "several servers may share the store, but PARLOUR_SECRET is not set: a seat token of \
+             one is none at another"
+        );
+    }
     let crew = Crew::start(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
@@ -131,8 +144,10 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         room_cap: settings.rooms as usize,
         keep: Duration::from_millis(keep),
         tally: Arc::new(Tally::default()),
+        tenure: Tenure::new(store.is_shared(), settings.room_lease()),
     };
     let tally = Arc::clone(&house.tally);
+    let name = Arc::clone(&house.tenure.server);
     let hall = Hall::new(Arc::new(house.clone())).start();
     let socket_cap = settings.sockets as usize;
     let permits = Arc::new(Semaphore::new(socket_cap));
@@ -158,7 +173,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         crew: crew.clone(),
         permits: Arc::clone(&permits),
         socket_cap,
+        draining: AtomicBool::new(false),
     });
+    let draining = vitals.clone();
     let house = web::Data::new(house);
     listen::raise_file_limit(socket_cap);
     let pages = move || {
@@ -199,7 +216,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let handle = server.handle();
     let running = actix_web::rt::spawn(server);
     let sweeper = actix_web::rt::spawn(sweep(store, keep));
-    announce(address);
+    announce(address, &name);
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -207,8 +224,23 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("closing; games go on after the next start");
-    hall.do_send(Close);
+    draining.draining.store(true, Ordering::Relaxed);
+    hall.do_send(Drain);
+    let notice = settings.notice();
+    tracing::info!(
+        ?notice,
+        "closing; games go on elsewhere, or after the next start"
+    );
+    tokio::select! {
+        () = tokio::time::sleep(notice) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let (done, moved) = oneshot::channel();
+    hall.do_send(Close { done });
+    if tokio::time::timeout(MOVING, moved).await.is_err() {
+        tracing::warn!("some rooms were not given back; their leases will run out");
+    }
     // A permit comes back when its session is gone.
     let everyone = u32::try_from(socket_cap).unwrap_or(u32::MAX);
     let goodbyes = tokio::time::timeout(FAREWELL, permits.acquire_many(everyone));
@@ -238,11 +270,11 @@ fn read() -> Route {
 }
 
 /// Says where the server listens, on standard output, for people and for scripts that wait.
-fn announce(address: std::net::SocketAddr) {
+fn announce(address: std::net::SocketAddr, server: &str) {
     let mut out = std::io::stdout().lock();
     // Nobody may be reading; the server is for those who come over the network.
     let _ = writeln!(out, "ready on http://{address}").and_then(|()| out.flush());
-    tracing::info!(%address, "ready");
+    tracing::info!(%address, server, "ready");
 }
 
 fn mind(

@@ -21,6 +21,7 @@ use crate::{
         imitation::{Ending, Kind, Mode, Verdict},
         party::{Act, Chair, Opinion, Role, Setup},
     },
+    store::Fence,
     wire::browser::{Bye, RefusalCode, TableCard, ToClient},
 };
 
@@ -176,12 +177,30 @@ pub(crate) struct GetUp {
     pub(crate) for_good: bool,
 }
 
-/// The house closes: stop, and leave the game as the log has it.
+/// Nobody needs the room any more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Shut;
 
+/// The room goes to another server: finish what is being written, and stop. The game is as the
+/// log has it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct MoveOut {
+    /// Somebody else has it already, so that nothing more can be written.
+    pub(crate) lost: bool,
+}
+
 // ---- room → hall
+
+/// A room has its lease, and is to be kept in it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RoomHeld {
+    pub(crate) room: String,
+    pub(crate) life: u32,
+    pub(crate) fence: Fence,
+}
 
 /// A room reached the end of its game.
 #[derive(Message)]
@@ -225,6 +244,12 @@ pub(crate) struct RoomGone {
 pub(crate) enum Gone {
     /// Nobody needs it any more.
     Done,
+    /// It is free for another server.
+    Moved,
+    /// Another server has it.
+    Lost,
+    /// What is stored of it cannot be played.
+    Unfit,
     /// It panicked, or found that its state is not the log's.
     Unexpected,
 }

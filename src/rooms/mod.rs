@@ -27,6 +27,7 @@ pub mod seats;
 mod seeds;
 pub mod session;
 pub mod tally;
+pub mod tenure;
 mod turn;
 mod turns;
 
@@ -58,4 +59,6 @@ pub struct House {
     /// How long a session is remembered after it was last seen.
     pub keep: Duration,
     pub tally: Arc<tally::Tally>,
+    /// How rooms are held.
+    pub tenure: tenure::Tenure,
 }

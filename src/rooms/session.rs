@@ -154,6 +154,7 @@ impl Session {
         let why = match bye {
             Bye::Elsewhere => "this session was opened elsewhere",
             Bye::Restarting => "the server restarts",
+            Bye::Moved => "the room is another server's now",
             _ => "you read too slowly",
         };
         self.bye(bye, why, ctx);
@@ -426,6 +427,7 @@ pub fn close_code(bye: Bye) -> (u16, bool) {
         Bye::TooSlow => (4001, true),
         Bye::Silent => (4002, true),
         Bye::Full => (4003, true),
+        Bye::Moved => (4004, true),
         Bye::OldClient => (4100, false),
         Bye::Hostile => (4101, false),
         Bye::Elsewhere => (4102, false),

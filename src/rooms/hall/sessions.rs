@@ -19,6 +19,7 @@ impl Hall {
         guest: Guest,
         token: Token,
         known: Option<SessionRecord>,
+        is_open: bool,
         ctx: &mut Context<Self>,
     ) {
         if let Some(former) = self.seats.get(&guest.key).copied() {
@@ -32,9 +33,10 @@ impl Hall {
             self.sign_out(former);
         }
         let (name, room) = known.map_or_else(Default::default, |known| (known.name, known.room));
-        let open = room
-            .clone()
-            .filter(|room| self.rooms.get(room).is_some_and(|standing| !standing.over));
+        let open = room.clone().filter(|room| {
+            let here = self.rooms.get(room);
+            here.map_or(is_open, |standing| !standing.over)
+        });
         self.seats.insert(guest.key.clone(), guest.socket);
         let signed_in = SignedIn { token, room: open };
         tell(&guest, ToSession::SignedIn(signed_in));

@@ -1,5 +1,7 @@
 //! The hall's promises, with real rooms and a real store, and models that never come.
 
+mod leases;
+
 use actix::Addr;
 use tokio::sync::mpsc;
 
@@ -14,8 +16,9 @@ use crate::{
         pulse::Pulse,
         seats::SeatKey,
         tally::Tally,
+        tenure::Tenure,
     },
-    store::{Fence, sqlite::SqliteStore},
+    store::sqlite::SqliteStore,
     wire::worker::Sampling,
 };
 
@@ -170,6 +173,7 @@ fn house(folder: &tempfile::TempDir) -> House {
         room_cap: 10,
         keep: Duration::from_secs(3600),
         tally: Arc::new(Tally::default()),
+        tenure: Tenure::new(false, Duration::ZERO),
     }
 }
 
@@ -230,9 +234,11 @@ async fn a_room_whose_log_somebody_else_wrote_refuses_and_starts_over_from_the_l
         text: "Who wrote this?".into(),
     };
     let body = serde_json::to_string(&foreign).expect("json");
+    let lease = house.store.holder(&room).await.expect("asked");
+    let fence = lease.expect("the room is held").fence;
     house
         .store
-        .append(&room, Fence::UNLEASED, 1, now(), vec![body])
+        .append(&room, fence, 1, now(), vec![body])
         .await
         .expect("it is written");
     client.stop(2);
@@ -251,10 +257,12 @@ async fn a_new_hall_goes_on_with_every_open_room() {
     let first = Hall::new(Arc::new(house.clone())).start();
     let (mut client, token) = Client::enter(&first, 1, None).await;
     let room = client.open().await;
-    first.do_send(Close);
+    let (done, closed) = tokio::sync::oneshot::channel();
+    first.do_send(Close { done });
     client
         .until(|message| matches!(message, ToSession::Bye { .. }).then_some(()))
         .await;
+    closed.await.expect("every room is given back");
     let second = Hall::new(Arc::new(house.clone())).start();
     let (mut client, same) = Client::enter(&second, 2, Some(token.clone())).await;
     assert_eq!(same, token);

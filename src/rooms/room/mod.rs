@@ -4,6 +4,9 @@
 //! store takes them; only then are they true and told. While the store writes, commands
 //! wait in a bounded queue. What must be done next is read off the game after every change,
 //! so that a room rebuilt from its log goes on where it stood.
+//!
+//! A room begins by taking its lease in the store, and writes with it alone; the hall renews
+//! it and gives it back.
 
 mod follow;
 mod log;
@@ -11,6 +14,7 @@ mod opening;
 mod solo;
 mod stage;
 mod table;
+mod tenure;
 
 use std::{
     collections::VecDeque,
@@ -28,8 +32,8 @@ use super::{
     identity::now,
     journal::Journal,
     messages::{
-        FromPlayer, FromTurn, GetUp, Gone, Guest, Join, RoomGone, RoomIdle, Shut, ToSession,
-        TurnId, refused,
+        FromPlayer, FromTurn, GetUp, Gone, Guest, Join, MoveOut, RoomGone, RoomHeld, RoomIdle,
+        Shut, ToSession, TurnId, refused,
     },
     seeds::OsDice,
     turns::{Done, Follow, Turns},
@@ -123,8 +127,16 @@ pub(crate) struct Room<P: Stage> {
     turns: Turns,
     /// What only rooms of its kind have.
     own: P::Own,
-    /// Whether the log is being read or written.
+    /// What the store takes our writes by.
+    fence: Fence,
+    /// Whether the log is being read or written, or will be soon.
     busy: bool,
+    /// Whether the store has a call of ours that has to be waited for.
+    in_hand: bool,
+    /// How to go when that is answered.
+    leaving: Option<Gone>,
+    /// Since when another server is asked for the room.
+    asking_since: Option<Instant>,
     waiting: VecDeque<Wanted<P>>,
     arriving: Vec<Join>,
     /// Whether the store knows that the game is over.
@@ -153,7 +165,11 @@ impl<P: Stage> Room<P> {
             audience: Audience::default(),
             turns: Turns::default(),
             own: P::Own::default(),
+            fence: Fence::UNLEASED,
             busy: true,
+            in_hand: false,
+            leaving: None,
+            asking_since: None,
             waiting: VecDeque::new(),
             arriving: Vec::new(),
             closed: false,
@@ -275,11 +291,7 @@ impl<P: Stage> Handler<Shut> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, _: Shut, ctx: &mut Self::Context) {
-        if self.closed {
-            self.turn_away(RefusalCode::NoSuchRoom, "it was closed", ctx);
-        } else {
-            self.leave(Gone::Done, ctx);
-        }
+        self.turn_away(RefusalCode::NoSuchRoom, "it was closed", ctx);
     }
 }
 

@@ -63,6 +63,15 @@ impl SqliteStore {
         Ok(Self { jobs })
     }
 
+    /// Ends every lease, for whoever knows that no other server uses the file. What holds one
+    /// still is told so at its next write.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] alone.
+    pub async fn vacate(&self) -> Result<(), StoreError> {
+        self.call(Access::Write, leases::end_all).await
+    }
+
     async fn call<T, W>(&self, access: Access, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -147,12 +156,18 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn renew(&self, room: &str, fence: Fence, ttl: Duration) -> Result<(), StoreError> {
+    async fn renew(&self, room: &str, fence: Fence, ttl: Duration) -> Result<bool, StoreError> {
         let room = room.to_owned();
         self.call(Access::Write, move |db| {
             leases::renew(db, &room, fence, ttl, now())
         })
         .await
+    }
+
+    async fn ask(&self, room: &str, ttl: Duration) -> Result<(), StoreError> {
+        let room = room.to_owned();
+        self.call(Access::Write, move |db| leases::ask(db, &room, ttl, now()))
+            .await
     }
 
     async fn release(&self, room: &str, fence: Fence) -> Result<(), StoreError> {
@@ -180,6 +195,11 @@ impl Store for SqliteStore {
 
     async fn open_rooms(&self) -> Result<Vec<String>, StoreError> {
         self.call(Access::Read, queries::open_rooms).await
+    }
+
+    async fn vacant(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.call(Access::Read, move |db| leases::vacant(db, limit, now()))
+            .await
     }
 
     async fn put_session(&self, session: &SessionRecord) -> Result<(), StoreError> {

@@ -72,6 +72,9 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX board_ranked ON board (kind, rank DESC, id);
 ",
+    "
+    ALTER TABLE rooms ADD COLUMN asked_until INTEGER;
+",
 ];
 
 /// Opens the file and makes it ready.

@@ -2,9 +2,11 @@
 //! that say what a test tells them to. Nothing here waits for time to pass: every wait is
 //! for a message.
 
+pub mod caddy;
 pub mod client;
 pub mod house;
 pub mod models;
 pub mod replay;
 pub mod standin;
+pub mod street;
 pub mod table;
