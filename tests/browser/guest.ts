@@ -66,7 +66,7 @@ export async function playToTheEnd(page: Page, round = 1): Promise<number> {
 export async function line(page: Page) {
   let cut = false;
   let open: WebSocketRoute[] = [];
-  await page.routeWebSocket('**/ws', (socket) => {
+  await page.routeWebSocket(/\/ws(\/[0-9A-Za-z-]+)?$/, (socket) => {
     if (cut) {
       void socket.close({ code: 1011 });
       return;
