@@ -25,7 +25,7 @@ use super::{
     identity::{self, SessionKey, Token, now},
     messages::{
         CardChanged, FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomIdle,
-        SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
+        SeatGivenUp, SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
     },
     pulse::SocketId,
     room::{NewGame, NewTable, Start},
@@ -296,6 +296,14 @@ impl Handler<RoomGone> for Hall {
             self.unlist(&room, ctx);
         }
         self.count();
+    }
+}
+
+impl Handler<SeatGivenUp> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: SeatGivenUp, ctx: &mut Self::Context) {
+        self.forget_seat(message, ctx);
     }
 }
 

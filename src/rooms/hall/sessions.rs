@@ -1,6 +1,7 @@
 //! Sessions: who is here, and in which seat.
 
 use super::*;
+use crate::store::StoreError;
 
 impl Hall {
     pub(super) fn sign_out(&mut self, socket: SocketId) {
@@ -57,5 +58,56 @@ impl Hall {
                 tracing::warn!(%error, "a session was not renewed");
             }
         }));
+    }
+
+    /// The session's next welcome names that table no more, here or after a restart.
+    pub(super) fn forget_seat(&mut self, given_up: SeatGivenUp, ctx: &mut Context<Self>) {
+        let here = self.seats.get(&given_up.key);
+        if let Some(visitor) = here.and_then(|socket| self.visitors.get_mut(socket)) {
+            if visitor.room.as_ref() == Some(&given_up.room) {
+                visitor.room = None;
+                visitor.seated = false;
+                visitor.want = None;
+                let name = visitor.name.clone();
+                let record = self.record(&given_up.key, &name, None);
+                let store = self.house.store.clone();
+                let work = async move { store.put_session(&record).await };
+                ctx.spawn(work.into_actor(self).map(|result, _, _| seat_kept(result)));
+            }
+            return;
+        }
+        let store = self.house.store.clone();
+        let SeatGivenUp { room, key } = given_up;
+        let (sat, session) = (room.clone(), key.0.clone());
+        let work = async move {
+            match store.session(&session, now()).await? {
+                Some(known) if known.room.as_ref() == Some(&sat) => {
+                    let record = SessionRecord {
+                        room: None,
+                        ..known
+                    };
+                    store.put_session(&record).await
+                }
+                _ => Ok(()),
+            }
+        };
+        ctx.spawn(work.into_actor(self).map(move |result, this, ctx| {
+            seat_kept(result);
+            // Who came in meanwhile was known by what the store said before.
+            let came = this
+                .seats
+                .get(&key)
+                .and_then(|socket| this.visitors.get(socket));
+            if came.is_some_and(|visitor| !visitor.seated) {
+                this.forget_seat(SeatGivenUp { room, key }, ctx);
+            }
+        }));
+    }
+}
+
+fn seat_kept(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        // Only the welcome's hint is stale: the table itself knows who went.
+        tracing::warn!(%error, "that a session left its table was not stored");
     }
 }

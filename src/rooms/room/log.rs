@@ -122,6 +122,7 @@ impl<P: Stage> Room<P> {
         for event in &events {
             self.journal.push(at, event.clone());
         }
+        self.ledger.take_up(&self.journal);
         P::took_in(self, &events);
     }
 

@@ -8,6 +8,7 @@
 mod follow;
 mod log;
 mod opening;
+mod results;
 mod solo;
 mod stage;
 mod table;
@@ -132,6 +133,7 @@ pub(crate) struct Room<P: Stage> {
     timer: Option<SpawnHandle>,
     catching_up: bool,
     retry: Duration,
+    ledger: results::Ledger,
     notice: DeathNotice,
 }
 
@@ -160,6 +162,7 @@ impl<P: Stage> Room<P> {
             timer: None,
             catching_up: false,
             retry: RETRY,
+            ledger: results::Ledger::default(),
             notice: DeathNotice {
                 hall,
                 room,
