@@ -23,6 +23,7 @@ mod messages;
 mod opinion;
 pub(crate) mod play;
 pub mod pulse;
+mod receipt;
 pub(crate) mod results;
 mod room;
 pub mod seats;

@@ -78,6 +78,9 @@ pub struct Hall {
     seats: HashMap<SessionKey, SocketId>,
     /// Sockets whose session is being looked up.
     arriving: HashSet<SocketId>,
+    /// Sessions that left a table for good while nobody was here for them, until the store
+    /// knows.
+    leaving: HashSet<(SessionKey, String)>,
     lobby: Lobby,
     /// Whether every room that was open before is here again.
     reopened: bool,
@@ -94,6 +97,7 @@ impl Hall {
             visitors: HashMap::new(),
             seats: HashMap::new(),
             arriving: HashSet::new(),
+            leaving: HashSet::new(),
             lobby: Lobby::default(),
             reopened: false,
             closing: false,
