@@ -2,10 +2,12 @@
 //! it is linked once.
 
 mod blind;
+mod boards;
 mod caddy;
 mod game;
 mod hostile_client;
 mod operations;
+mod personas;
 mod reconnect;
 mod slow_client;
 mod support;

@@ -25,7 +25,7 @@ use super::{
     identity::{self, SessionKey, Token, now},
     messages::{
         CardChanged, FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomIdle,
-        SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
+        SeatGivenUp, SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
     },
     pulse::SocketId,
     room::{NewGame, NewTable, Start},
@@ -78,6 +78,9 @@ pub struct Hall {
     seats: HashMap<SessionKey, SocketId>,
     /// Sockets whose session is being looked up.
     arriving: HashSet<SocketId>,
+    /// Sessions that left a table for good while nobody was here for them, until the store
+    /// knows.
+    leaving: HashSet<(SessionKey, String)>,
     lobby: Lobby,
     /// Whether every room that was open before is here again.
     reopened: bool,
@@ -94,6 +97,7 @@ impl Hall {
             visitors: HashMap::new(),
             seats: HashMap::new(),
             arriving: HashSet::new(),
+            leaving: HashSet::new(),
             lobby: Lobby::default(),
             reopened: false,
             closing: false,
@@ -296,6 +300,14 @@ impl Handler<RoomGone> for Hall {
             self.unlist(&room, ctx);
         }
         self.count();
+    }
+}
+
+impl Handler<SeatGivenUp> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: SeatGivenUp, ctx: &mut Self::Context) {
+        self.forget_seat(message, ctx);
     }
 }
 

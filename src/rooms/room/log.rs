@@ -119,6 +119,7 @@ impl<P: Stage> Room<P> {
         for event in &events {
             self.journal.push(at, event.clone());
         }
+        self.ledger.take_up(&self.journal);
         P::took_in(self, &events);
     }
 

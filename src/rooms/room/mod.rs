@@ -8,6 +8,7 @@
 mod follow;
 mod log;
 mod opening;
+mod results;
 mod solo;
 mod stage;
 mod table;
@@ -130,6 +131,7 @@ pub(crate) struct Room<P: Stage> {
     timer: Option<SpawnHandle>,
     catching_up: bool,
     retry: Duration,
+    ledger: results::Ledger,
     notice: DeathNotice,
 }
 
@@ -158,6 +160,7 @@ impl<P: Stage> Room<P> {
             timer: None,
             catching_up: false,
             retry: RETRY,
+            ledger: results::Ledger::default(),
             notice: DeathNotice {
                 hall,
                 room,

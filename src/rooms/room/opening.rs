@@ -78,6 +78,7 @@ impl<P: Stage> Room<P> {
             match result.map(|log| Journal::read(room, &log)) {
                 Ok(Ok(journal)) if journal.len() > 0 => {
                     this.journal = journal;
+                    this.ledger.take_up(&this.journal);
                     P::read_back(this, ctx);
                     this.go_on(ctx);
                 }

@@ -35,6 +35,7 @@ scripts! {
     Holder = "holder.lua",
     AddResults = "add_results.lua",
     Top = "top.lua",
+    ForgetPlayer = "forget_player.lua",
     Probe = "probe.lua",
 }
 
