@@ -53,6 +53,15 @@ pub(super) fn stamps(text: &str) -> impl Iterator<Item = u32> {
         .filter_map(|word| u32::from_str_radix(word.strip_prefix(MARK)?, BASE).ok())
 }
 
+/// Longest wait that is told from longer ones, microseconds.
+const LONGEST: u64 = 60_000_000;
+
+/// For waits in microseconds, to three digits.
+pub(super) fn histogram() -> anyhow::Result<Histogram<u64>> {
+    // One that grows by itself does not when what is recorded saturates.
+    Ok(Histogram::new_with_max(LONGEST, 3)?)
+}
+
 /// A distribution of waits, milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Waits {
@@ -103,5 +112,16 @@ mod tests {
             let text = format!("What so {} the {} ~", word(stamp), word(7));
             assert_eq!(stamps(&text).collect::<Vec<_>>(), [stamp, 7]);
         }
+    }
+
+    #[test]
+    fn waits_from_a_microsecond_to_a_minute_are_kept_apart() {
+        let mut waits = histogram().expect("bounds");
+        for wait in [1, 2_000, 50_000_000] {
+            waits.saturating_record(wait);
+        }
+        let Waits { p50_ms, max_ms, .. } = Waits::of(&waits);
+        assert!((1.99..2.01).contains(&p50_ms), "{p50_ms}");
+        assert!((49_900.0..50_100.0).contains(&max_ms), "{max_ms}");
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     client::{Frame, Socket},
-    clock::Clock,
+    clock::{Clock, histogram},
 };
 use crate::wire::browser::{FromClient, PROTOCOL, ToClient};
 
@@ -136,7 +136,7 @@ impl Crowd {
                 pinged: AtomicUsize::new(0),
                 round: AtomicU32::new(0),
                 lost: AtomicUsize::new(0),
-                latencies: Mutex::new(Histogram::new(3)?),
+                latencies: Mutex::new(histogram()?),
                 tokens: Mutex::default(),
             }),
             orders: Vec::new(),

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     client::{Frame, Socket},
-    clock::{Clock, Waits, stamps, word},
+    clock::{Clock, Waits, histogram, stamps, word},
     crowd::{Dialect, enter},
     sides::{Usage, usage},
     writer::Writer,
@@ -114,7 +114,7 @@ impl Record {
     fn new(clock: Clock, lines: usize) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             clock,
-            waits: Mutex::new(Histogram::new(3)?),
+            waits: Mutex::new(histogram()?),
             last: (0..lines).map(|_| AtomicU64::new(0)).collect(),
             events: AtomicUsize::new(0),
         }))
@@ -489,7 +489,7 @@ pub(super) async fn gallery(plan: Gallery) -> anyhow::Result<Watched> {
         })
         .await?;
     let busy = usage(pid)?;
-    let mut last = Histogram::<u64>::new(3)?;
+    let mut last = histogram()?;
     for wait in &record.last {
         last.saturating_record(wait.load(Ordering::Relaxed));
     }
