@@ -29,9 +29,12 @@ use self::{
     tables::{Gallery, Streaming, Streams, Watched},
 };
 
-/// Lines a second in the large room of a comparison, and that a table's spectators hear.
+/// Sockets in the large room of a comparison, and lines a second that are said there.
+const GALLERY: usize = 1_000;
 const GALLERY_LINES: u32 = 4;
-const GALLERY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two lines that a table's spectators hear: no person may talk faster for long.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -143,11 +146,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         report.streaming = Some(streaming);
     }
     if options.spectators > 0 {
-        let lines = Duration::from_secs(options.seconds).as_millis() / GALLERY_PAUSE.as_millis();
+        let lines = Duration::from_secs(options.seconds).as_millis() / PAUSE.as_millis();
         let watched = tables::gallery(Gallery {
             spectators: options.spectators,
             lines: usize::try_from(lines)?,
-            pause: GALLERY_PAUSE,
+            pause: PAUSE,
         })
         .await?;
         watched.print();
@@ -179,7 +182,7 @@ async fn compare(options: &Options) -> anyhow::Result<Vec<Standing>> {
         sockets: options.peer_sockets,
         members: options.members,
         lines: options.lines,
-        gallery: options.spectators.clamp(1, options.peer_sockets),
+        gallery: GALLERY.min(options.peer_sockets),
         gallery_lines: GALLERY_LINES,
         seconds: options.seconds.div_ceil(2),
     };

@@ -81,6 +81,7 @@ impl Side {
         };
         let mut child = command
             .kill_on_drop(true)
+            .env("PARLOUR_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

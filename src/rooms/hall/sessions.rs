@@ -4,7 +4,7 @@ use super::*;
 
 /// What part of a session's time passes before being here renews it. A house full of browsers
 /// that come back at once would otherwise wait for as many writes.
-const RENEWAL: u64 = 64;
+pub(super) const RENEWAL: u64 = 64;
 
 impl Hall {
     pub(super) fn sign_out(&mut self, socket: SocketId) {
