@@ -20,10 +20,6 @@ use super::socket::{self, Porch};
 /// browsers that come back at once.
 const BACKLOG: u32 = 4096;
 
-/// How long a connection may take to its first request. The time runs while we are too busy
-/// to read it, so it is longer than a client needs.
-const REQUEST: Duration = Duration::from_secs(15);
-
 /// File handles besides sockets: the store, the worker's socket, pages being read.
 const SPARE_HANDLES: u64 = 256;
 
@@ -64,7 +60,6 @@ where
             });
             HttpService::build()
                 .local_addr(address)
-                .client_request_timeout(REQUEST)
                 .upgrade(fn_service(move |handshake| {
                     socket::open(handshake, Arc::clone(&porch))
                 }))
