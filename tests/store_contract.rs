@@ -245,7 +245,7 @@ mod laws {
         assert_eq!(store.release("x", FREE).await, Err(none()));
         assert_eq!(store.ask("x", LONG).await, Err(none()));
         assert_eq!(store.holder("x").await, Err(none()));
-        assert_eq!(store.add_results("x", &[]).await, Err(none()));
+        assert_eq!(store.add_results("x", 1, &[]).await, Err(none()));
         assert_eq!(store.open_rooms().await, Ok(vec![]));
     }
 
@@ -622,22 +622,22 @@ mod laws {
         }
     }
 
-    pub async fn a_rooms_results_count_once(home: &impl Home) {
+    pub async fn a_games_results_count_once(home: &impl Home) {
         let store = home.open().await;
         store.create("r", 1).await.expect("created");
         let first = [
             outcome(Kind::Person, "ada", true, -7),
             outcome(Kind::Bot, "eliza", false, 5),
         ];
-        assert_eq!(store.add_results("r", &first).await, Ok(true));
+        assert_eq!(store.add_results("r", 1, &first).await, Ok(true));
         let other = [outcome(Kind::Person, "ada", false, 100)];
         for _ in 0..2 {
-            assert_eq!(store.add_results("r", &other).await, Ok(false));
+            assert_eq!(store.add_results("r", 1, &other).await, Ok(false));
         }
         store.create("s", 1).await.expect("created");
         let mut renamed = outcome(Kind::Person, "ada", false, 3);
         renamed.name = "Lady L.".into();
-        assert_eq!(store.add_results("s", &[renamed]).await, Ok(true));
+        assert_eq!(store.add_results("s", 1, &[renamed]).await, Ok(true));
 
         let store = home.open().await;
         let people = store.top(Kind::Person, 10).await.expect("listed");
@@ -650,6 +650,52 @@ mod laws {
         let bots = store.top(Kind::Bot, 10).await.expect("listed");
         assert_eq!(bots.len(), 1);
         assert_eq!((bots[0].points, bots[0].squares), (5, 25));
+    }
+
+    pub async fn every_game_of_a_room_counts_once_in_any_order(home: &impl Home) {
+        let store = home.open().await;
+        store.create("r", 1).await.expect("created");
+        for (game, counts) in [
+            (2, true),
+            (1, true),
+            (2, false),
+            (u32::MAX, true),
+            (1, false),
+        ] {
+            let played = [outcome(Kind::Judge, "ada", true, 1)];
+            let counted = store.add_results("r", game, &played).await;
+            assert_eq!(counted, Ok(counts), "game {game}");
+        }
+        let board = home.open().await.top(Kind::Judge, 10).await;
+        assert_eq!(board.expect("listed")[0].games, 3);
+    }
+
+    pub async fn who_is_forgotten_is_on_no_board_and_begins_anew(home: &impl Home) {
+        let store = home.open().await;
+        store.create("r", 1).await.expect("created");
+        let played = [
+            outcome(Kind::Person, "ada", true, 90),
+            outcome(Kind::Person, "bob", true, 10),
+            outcome(Kind::Judge, "ada", true, 80),
+        ];
+        assert_eq!(store.add_results("r", 1, &played).await, Ok(true));
+        assert_eq!(store.forget_player(Kind::Bot, "ada").await, Ok(false));
+        assert_eq!(store.forget_player(Kind::Person, "ada").await, Ok(true));
+        assert_eq!(store.forget_player(Kind::Person, "ada").await, Ok(false));
+
+        let store = home.open().await;
+        let listed = async |kind| {
+            let board = store.top(kind, 10).await.expect("listed");
+            let games = board.into_iter().map(|one| (one.id, one.games, one.points));
+            games.collect::<Vec<_>>()
+        };
+        assert_eq!(listed(Kind::Person).await, [("bob".into(), 1, 10)]);
+        assert_eq!(listed(Kind::Judge).await, [("ada".into(), 1, 80)]);
+        // What was counted does not come back.
+        assert_eq!(store.add_results("r", 1, &played).await, Ok(false));
+        assert_eq!(store.add_results("r", 2, &played[..1]).await, Ok(true));
+        let ada = ("ada".into(), 1, 90);
+        assert_eq!(listed(Kind::Person).await, [ada, ("bob".into(), 1, 10)]);
     }
 
     pub async fn boards_are_led_by_those_whose_wins_are_surest(home: &impl Home) {
@@ -668,7 +714,7 @@ mod laws {
                 let room = game.to_string();
                 store.create(&room, 1).await.expect("created");
                 let played = outcome(Kind::Bot, id, n < wins, i16::MAX);
-                let counted = store.add_results(&room, &[played]).await;
+                let counted = store.add_results(&room, 1, &[played]).await;
                 assert_eq!(counted, Ok(true));
             }
         }
@@ -717,7 +763,9 @@ macro_rules! keeps_the_contract {
             a_fence_never_comes_again_not_even_in_a_new_room_of_that_name,
             of_many_who_take_a_room_one_gets_it,
             a_log_is_trimmed_only_as_far_as_a_snapshot_covers_it,
-            a_rooms_results_count_once,
+            a_games_results_count_once,
+            every_game_of_a_room_counts_once_in_any_order,
+            who_is_forgotten_is_on_no_board_and_begins_anew,
             boards_are_led_by_those_whose_wins_are_surest,
         }
     };

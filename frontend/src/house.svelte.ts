@@ -68,6 +68,11 @@ class House {
     addEventListener('online', () => this.#connection.retryNow());
   }
 
+  /** What the house knows this browser by, if they have met. A secret. */
+  session(): string | null {
+    return localStorage.getItem(SESSION);
+  }
+
   get online(): boolean {
     return this.status.at === 'open';
   }

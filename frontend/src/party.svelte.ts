@@ -277,6 +277,11 @@ class Party implements Visit {
         case 'went':
           house.say(t.sayTable.went(name(event.member)));
           break;
+        case 'host_changed':
+          house.say(
+            event.member === after.you ? t.sayTable.youHost : t.sayTable.host(name(event.member)),
+          );
+          break;
         case 'said':
           if (event.member === after.you) break;
           house.say(t.sayTable.said(name(event.member), event.text));

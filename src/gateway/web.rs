@@ -21,11 +21,12 @@ use tokio::{
 };
 
 use super::{
+    boards,
     crew::Crew,
     doorkeeper::{DoorRules, Doorkeeper},
     error::GatewayError,
     health::{self, Vitals},
-    listen, pages,
+    listen, machines, pages,
     reaper::Reaper,
     replay,
     socket::{self, Porch},
@@ -41,6 +42,7 @@ use crate::{
     },
     rooms::{
         House, Mind,
+        cast::Cast,
         hall::{Close, Drain, Hall},
         identity::now,
         seats::SeatKey,
@@ -148,6 +150,10 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     };
     let tally = Arc::clone(&house.tally);
     let name = Arc::clone(&house.tenure.server);
+    let cast = match &house.witness.backend {
+        Backend::Remote(_) => Cast::default(),
+        _ => Cast::new(Some(settings.models.adapters()?)),
+    };
     let hall = Hall::new(Arc::new(house.clone())).start();
     let socket_cap = settings.sockets as usize;
     let permits = Arc::new(Semaphore::new(socket_cap));
@@ -157,6 +163,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
             hall: hall.clone(),
             tally: Arc::clone(&tally),
             ping_every,
+            cast: cast.clone(),
         }),
         reaper: Reaper::start(ping_every, tally)?,
         permits: Arc::clone(&permits),
@@ -177,11 +184,13 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     });
     let draining = vitals.clone();
     let house = web::Data::new(house);
+    let cast = web::Data::new(cast);
     listen::raise_file_limit(socket_cap);
     let pages = move || {
         App::new()
             .app_data(vitals.clone())
             .app_data(house.clone())
+            .app_data(cast.clone())
             .wrap(
                 DefaultHeaders::new()
                     .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
@@ -199,10 +208,14 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .route("/health/ready", read().to(health::ready))
                     .route("/metrics", read().to(health::metrics))
                     .route("/api/replay/{room}", read().to(replay::replay))
+                    .route("/api/boards", read().to(boards::boards))
+                    .route("/api/boards/me", web::delete().to(boards::erase))
+                    .route("/api/machines", read().to(machines::machines))
                     .route("/", read().to(pages::index))
                     .route("/play/{room:.*}", read().to(pages::index))
                     .route("/replay/{room:.*}", read().to(pages::index))
                     .route("/t/{room:.*}", read().to(pages::index))
+                    .route("/boards", read().to(pages::index))
                     .route("/tables", read().to(pages::index))
                     .route("/tables/{rest:.*}", read().to(pages::index))
                     .default_service(read().to(pages::file)),

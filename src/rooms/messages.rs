@@ -12,6 +12,7 @@ use super::{
     judge::{QuestionBrief, VerdictBrief},
     opinion::OpinionBrief,
     pulse::{Pulse, SocketId},
+    receipt::Receipt,
     seeds::Purpose,
 };
 use crate::{
@@ -137,12 +138,11 @@ pub(crate) struct SignedIn {
 
 // ---- session → room
 
-/// A player's move. `id` is the client's.
-#[derive(Clone, Debug, Message)]
+/// A player's move.
+#[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct FromPlayer {
-    pub(crate) socket: SocketId,
-    pub(crate) id: u32,
+    pub(crate) receipt: Receipt,
     pub(crate) what: Move,
 }
 
@@ -231,6 +231,14 @@ pub(crate) struct CardChanged {
     pub(crate) card: Option<TableCard>,
 }
 
+/// Somebody left a table for good, or was removed: the session does not belong there any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SeatGivenUp {
+    pub(crate) room: String,
+    pub(crate) key: SessionKey,
+}
+
 /// A room's actor is no more. Sent however that came about.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -256,46 +264,25 @@ pub(crate) enum Gone {
 
 // ---- room → bot and judge
 
-/// The bot's turn.
+/// A machine's turn.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Answer {
+pub(crate) struct Ask<B> {
     pub(crate) turn: TurnId,
     /// The first attempt that the room will listen to.
     pub(crate) attempt: u32,
-    pub(crate) brief: AnswerBrief,
+    pub(crate) brief: B,
     pub(crate) room: Recipient<FromTurn>,
 }
 
+/// The bot's turn.
+pub(crate) type Answer = Ask<AnswerBrief>;
 /// The judge's turn: a question.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct AskQuestion {
-    pub(crate) turn: TurnId,
-    pub(crate) attempt: u32,
-    pub(crate) brief: QuestionBrief,
-    pub(crate) room: Recipient<FromTurn>,
-}
-
+pub(crate) type AskQuestion = Ask<QuestionBrief>;
 /// The judge's turn: a verdict.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct GiveVerdict {
-    pub(crate) turn: TurnId,
-    pub(crate) attempt: u32,
-    pub(crate) brief: VerdictBrief,
-    pub(crate) room: Recipient<FromTurn>,
-}
-
+pub(crate) type GiveVerdict = Ask<VerdictBrief>;
 /// The judge's turn: an opinion of many witnesses.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct GiveOpinion {
-    pub(crate) turn: TurnId,
-    pub(crate) attempt: u32,
-    pub(crate) brief: OpinionBrief,
-    pub(crate) room: Recipient<FromTurn>,
-}
+pub(crate) type GiveOpinion = Ask<OpinionBrief>;
 
 /// Lets go of the turn in hand.
 #[derive(Message)]

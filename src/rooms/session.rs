@@ -16,16 +16,19 @@ use actix::{
 
 use super::{
     bucket::Bucket,
+    cast::Cast,
     frame::Frame,
     hall::{ANSWER_LIMIT, Hall},
     identity::{NAME_LIMIT, now},
     link::{Fault, FrameLimits, Heard, Link},
     messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Want, Wish, refused},
     pulse::{Pulse, SocketId},
+    receipt::Receipt,
     tally::Tally,
 };
-use crate::wire::browser::{
-    Bye, FromClient, Limits, MAX_CLIENT_FRAME, PROTOCOL, RefusalCode, ToClient,
+use crate::{
+    play::party::Act,
+    wire::browser::{Bye, FromClient, Limits, MAX_CLIENT_FRAME, PROTOCOL, RefusalCode, ToClient},
 };
 
 /// Messages that wait for a client before its room keeps them back.
@@ -61,6 +64,8 @@ pub struct Doorway {
     pub hall: Addr<Hall>,
     pub tally: Arc<Tally>,
     pub ping_every: Duration,
+    /// Who can be set up to play at a table.
+    pub cast: Cast,
 }
 
 enum State {
@@ -247,6 +252,16 @@ impl Session {
     }
 
     fn pass_on(&mut self, id: u32, message: FromClient, ctx: &mut Context<Self>) {
+        if let FromClient::OpenTable { setup, .. }
+        | FromClient::Act {
+            act: Act::Setup { setup },
+            ..
+        } = &message
+            && let Err(why) = self.door.cast.check(setup)
+        {
+            self.refuse(id, RefusalCode::Malformed, &why, ctx);
+            return;
+        }
         let wish = match message {
             FromClient::Answer { round, text, .. } => {
                 return self.play(id, Move::Answer { round, text }, ctx);
@@ -300,16 +315,23 @@ impl Session {
             self.refuse(id, RefusalCode::NoSuchRoom, "you sit in no room", ctx);
             return;
         };
-        let socket = self.socket;
-        match moves.try_send(FromPlayer { socket, id, what }) {
-            Ok(()) => {}
-            Err(SendError::Full(_)) => {
-                self.refuse(id, RefusalCode::TooFast, "the room is still busy", ctx);
+        let receipt = Receipt {
+            socket: self.socket,
+            id,
+            outbox: ctx.address().recipient(),
+            pulse: Arc::clone(&self.pulse),
+            tally: Arc::clone(&self.door.tally),
+            answered: false,
+        };
+        let (back, code, why) = match moves.try_send(FromPlayer { receipt, what }) {
+            Ok(()) => return,
+            Err(SendError::Full(back)) => (back, RefusalCode::TooFast, "the room is still busy"),
+            Err(SendError::Closed(back)) => {
+                (back, RefusalCode::Trouble, "the room is being rebuilt")
             }
-            Err(SendError::Closed(_)) => {
-                self.refuse(id, RefusalCode::Trouble, "the room is being rebuilt", ctx);
-            }
-        }
+        };
+        back.receipt.give_up();
+        self.refuse(id, code, why, ctx);
     }
 
     fn hear(&mut self, heard: Heard, ctx: &mut Context<Self>) {

@@ -145,12 +145,21 @@ impl Store for AnyStore {
         in_either!(self, holder(room))
     }
 
-    async fn add_results(&self, room: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
-        in_either!(self, add_results(room, outcomes))
+    async fn add_results(
+        &self,
+        room: &str,
+        game: u32,
+        outcomes: &[Outcome],
+    ) -> Result<bool, StoreError> {
+        in_either!(self, add_results(room, game, outcomes))
     }
 
     async fn top(&self, kind: Kind, limit: u32) -> Result<Vec<Standing>, StoreError> {
         in_either!(self, top(kind, limit))
+    }
+
+    async fn forget_player(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        in_either!(self, forget_player(kind, id))
     }
 
     async fn open_rooms(&self) -> Result<Vec<String>, StoreError> {

@@ -240,14 +240,15 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// [`StoreError::NoSuchRoom`].
     fn holder(&self, room: &str) -> impl Future<Output = Result<Option<Lease>, StoreError>> + Send;
 
-    /// Adds what a room's game brought its players to the boards, once: later calls for the
-    /// same room change nothing and give false.
+    /// Adds what game number `game` of a room brought its players to the boards, once: later
+    /// calls for the same game change nothing and give false. Games may come in any order.
     ///
     /// # Errors
     /// [`StoreError::NoSuchRoom`].
     fn add_results(
         &self,
         room: &str,
+        game: u32,
         outcomes: &[Outcome],
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
@@ -261,6 +262,18 @@ pub trait Store: Clone + Send + Sync + 'static {
         kind: Kind,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Standing>, StoreError>> + Send;
+
+    /// Takes a player off the board of that kind, with all that was counted; whether there
+    /// was anything. Games that were counted are not counted again; what comes later begins
+    /// anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] alone.
+    fn forget_player(
+        &self,
+        kind: Kind,
+        id: &str,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// The rooms that are not closed, the oldest first.
     ///

@@ -23,8 +23,9 @@ export const doing = (page: Page): Locator => page.getByTestId('doing');
 export const verdict = (page: Page): Locator => page.getByTestId('verdict');
 export const mine = (page: Page): Locator => page.getByTestId('mine');
 
-export async function takeSeat(page: Page, kind: Kind, mode: Mode): Promise<void> {
+export async function takeSeat(page: Page, kind: Kind, mode: Mode, name = ''): Promise<void> {
   await page.goto('/');
+  if (name) await page.getByLabel('Your name').fill(name);
   await page.getByRole('radio', { name: KINDS[kind] }).check();
   await page.getByRole('radio', { name: MODES[mode] }).check();
   const sit = page.getByRole('button', { name: 'Take your seat' });

@@ -2,10 +2,12 @@
 //! it is linked once.
 
 mod blind;
+mod boards;
 mod caddy;
 mod game;
 mod hostile_client;
 mod operations;
+mod personas;
 mod reconnect;
 #[path = "../redis_server/mod.rs"]
 mod redis_server;

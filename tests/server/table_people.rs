@@ -187,11 +187,13 @@ async fn a_machine_takes_the_chair_of_who_is_removed_and_nobody_else_is_told_whi
     let seat = cleo_again.known.seat.clone();
     let code = Guest::refused(&mut cleo_again.client, &room, Role::Witness, Some(&seat)).await;
     assert_eq!(code, RefusalCode::NotYours);
-    guests[0].act(Act::Stop).await;
+    for round in 1..=2 {
+        answer_all(&mut guests, round).await;
+    }
     for guest in &mut guests {
-        guest.follow(|known| known.finished() == 1).await;
         let told = guest.known.count(|e| matches!(e, Event::Vacated { .. }));
         assert_eq!(told, 0, "not before the end");
+        guest.follow(|known| known.finished() == 1).await;
         while !matches!(guest.hear().await, ToClient::TableUnveiled { .. }) {}
         let vacated = guest.known.told().find_map(|event| match event {
             Event::Vacated { chair, vacancy } => Some((*chair, *vacancy)),
@@ -375,5 +377,40 @@ async fn a_hundred_spectators_hear_the_same_bytes() {
     assert!(heard[0].len() > 8);
     for other in &heard {
         assert_eq!(*other, heard[0]);
+    }
+}
+
+#[tokio::test]
+async fn the_welcome_of_who_left_or_was_removed_names_the_table_no_more() {
+    let mut house = House::with_toy(&[]);
+    let mut guests = three(&house, &setup(Bench::Machine, Mode::Blind)).await;
+    let room = guests[0].known.room.clone();
+    let sessions: Vec<String> = guests
+        .iter()
+        .map(|guest| guest.client.session.clone())
+        .collect();
+    let (cleo, ben) = (guests.pop().expect("Cleo"), guests.pop().expect("Ben"));
+    let mut ada = guests.pop().expect("Ada");
+    // One sits there when she is removed, the other one is away.
+    let ben_is = ben.known.you;
+    drop(ben);
+    ada.follow(|known| !known.present.contains(&ben_is)).await;
+    let away = Client::enter(&house, Some(&sessions[1])).await;
+    assert_eq!(away.room.as_ref(), Some(&room), "a place is kept");
+    drop(away);
+    for member in [cleo.known.you, ben_is] {
+        ada.act(Act::Remove { member }).await;
+    }
+    ada.follow(|known| known.count(|event| matches!(event, Event::Went { .. })) == 2)
+        .await;
+    for session in &sessions[1..] {
+        let again = Client::enter(&house, Some(session)).await;
+        assert_eq!((again.session == *session, again.room), (true, None));
+    }
+    house.fall();
+    house.rise();
+    for (session, expected) in sessions.iter().zip([Some(&room), None, None]) {
+        let again = Client::enter(&house, Some(session)).await;
+        assert_eq!(again.room.as_ref(), expected);
     }
 }

@@ -29,7 +29,7 @@ use super::{
     identity::{self, SessionKey, Token, now},
     messages::{
         CardChanged, FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomHeld,
-        RoomIdle, SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
+        RoomIdle, SeatGivenUp, SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
     },
     pulse::SocketId,
     room::{NewGame, NewTable, Start},
@@ -88,6 +88,9 @@ pub struct Hall {
     seats: HashMap<SessionKey, SocketId>,
     /// Sockets whose session is being looked up.
     arriving: HashSet<SocketId>,
+    /// Sessions that left a table for good while nobody was here for them, until the store
+    /// knows.
+    leaving: HashSet<(SessionKey, String)>,
     lobby: Lobby,
     /// Rooms that are not taken though no server has them, and until when.
     left_alone: HashMap<String, Instant>,
@@ -110,6 +113,7 @@ impl Hall {
             visitors: HashMap::new(),
             seats: HashMap::new(),
             arriving: HashSet::new(),
+            leaving: HashSet::new(),
             lobby: Lobby::default(),
             left_alone: HashMap::new(),
             giving_back: 0,
@@ -349,6 +353,14 @@ impl Handler<RoomGone> for Hall {
         }
         self.count();
         self.see_whether_closed();
+    }
+}
+
+impl Handler<SeatGivenUp> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: SeatGivenUp, ctx: &mut Self::Context) {
+        self.forget_seat(message, ctx);
     }
 }
 

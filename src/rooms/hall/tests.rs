@@ -5,7 +5,7 @@ mod leases;
 use actix::Addr;
 use tokio::sync::mpsc;
 
-use super::*;
+use super::{sessions::RENEWAL, *};
 use crate::{
     generation::{Backend, client::WorkerClient},
     play::imitation::{Ending, Event, Kind, Mode},
@@ -14,6 +14,7 @@ use crate::{
         frame::Frame,
         messages::{FromPlayer, Move},
         pulse::Pulse,
+        receipt::Receipt,
         seats::SeatKey,
         tally::Tally,
         tenure::Tenure,
@@ -45,6 +46,7 @@ impl Handler<ToSession> for Probe {
 struct Client {
     hall: Addr<Hall>,
     socket: SocketId,
+    outbox: actix::Recipient<ToSession>,
     heard: mpsc::UnboundedReceiver<ToSession>,
     moves: Option<actix::Recipient<FromPlayer>>,
 }
@@ -52,16 +54,17 @@ struct Client {
 impl Client {
     async fn enter(hall: &Addr<Hall>, socket: SocketId, token: Option<String>) -> (Self, String) {
         let (tell, heard) = mpsc::unbounded_channel();
-        let outbox = Probe(tell).start();
+        let outbox = Probe(tell).start().recipient();
         hall.do_send(SignIn {
             socket,
             token,
-            outbox: outbox.recipient(),
+            outbox: outbox.clone(),
             pulse: Arc::new(Pulse::new(now())),
         });
         let mut client = Self {
             hall: hall.clone(),
             socket,
+            outbox,
             heard,
             moves: None,
         };
@@ -131,12 +134,19 @@ impl Client {
     }
 
     fn stop(&self, id: u32) {
-        let socket = self.socket;
+        let receipt = Receipt {
+            socket: self.socket,
+            id,
+            outbox: self.outbox.clone(),
+            pulse: Arc::new(Pulse::new(now())),
+            tally: Arc::default(),
+            answered: false,
+        };
         let what = Move::Stop;
         self.moves
             .as_ref()
             .expect("it is seated")
-            .do_send(FromPlayer { socket, id, what });
+            .do_send(FromPlayer { receipt, what });
     }
 
     async fn ended(&mut self) -> Ending {
@@ -204,6 +214,32 @@ async fn a_room_that_panics_is_rebuilt_and_its_player_seated_again() {
     assert_eq!((again, offset, events.len()), (room, 0, 1));
     client.stop(2);
     assert_eq!(client.ended().await, Ending::Stopped);
+}
+
+#[actix::test]
+async fn a_move_that_a_falling_room_took_with_it_is_answered_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hall = Hall::new(Arc::new(house(&folder))).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    let room = client.open().await;
+    hall.send(Fell(room)).await.expect("the hall is there");
+    client.stop(2);
+    assert_eq!(client.refused().await, (2, RefusalCode::Trouble));
+    client.joined().await;
+}
+
+#[actix::test]
+async fn a_move_of_somebody_who_just_got_up_is_answered_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hall = Hall::new(Arc::new(house(&folder))).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    client.open().await;
+    let wish = Wish::Leave;
+    let (socket, id) = (1, 2);
+    let leave = FromGuest { socket, id, wish };
+    hall.send(leave).await.expect("the hall is there");
+    client.stop(3);
+    assert_eq!(client.refused().await, (3, RefusalCode::NoSuchRoom));
 }
 
 #[actix::test]
@@ -308,4 +344,37 @@ async fn who_comes_while_a_finished_room_goes_is_seated_all_the_same() {
         });
         assert_eq!(client.joined().await.0, room);
     }
+}
+
+#[actix::test]
+async fn being_here_renews_a_session_once_it_has_aged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = house(&folder);
+    let hall = Hall::new(Arc::new(house.clone())).start();
+    let keep = u64::try_from(house.keep.as_millis()).expect("an hour");
+    let expires = async |token: &Token| {
+        let found = house.store.session(&token.key().0, now()).await;
+        found.expect("a store").expect("a session").expires_at
+    };
+    let known_until = async |expires_at: u64| {
+        let token = Token::draw();
+        let record = SessionRecord {
+            key: token.key().0,
+            name: "Ada".into(),
+            room: None,
+            expires_at,
+        };
+        house.store.put_session(&record).await.expect("a store");
+        token
+    };
+    let soon_enough = now() + keep - keep / RENEWAL / 2;
+    let fresh = known_until(soon_enough).await;
+    let aged = known_until(now() + keep / 2).await;
+    Client::enter(&hall, 1, Some(fresh.expose().to_owned())).await;
+    Client::enter(&hall, 2, Some(aged.expose().to_owned())).await;
+    // Written after whatever the first one's coming has written.
+    while expires(&aged).await < now() + keep / 2 + 1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(expires(&fresh).await, soon_enough);
 }

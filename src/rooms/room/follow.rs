@@ -28,9 +28,10 @@ impl<P: Stage> Room<P> {
         P::changed(self, ctx);
         self.show(ctx);
         P::told(self, ctx);
+        self.count_results(ctx);
         if let Some(next) = self.waiting.pop_front().or_else(|| self.finished_turn()) {
             self.act(next, ctx);
-        } else if P::is_done(self) {
+        } else if P::is_done(self) && self.ledger.is_settled() {
             self.close(ctx);
         }
     }

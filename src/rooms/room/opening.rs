@@ -93,6 +93,7 @@ impl<P: Stage> Room<P> {
                 Ok(journal) if journal.len() > 0 => {
                     this.journal = journal;
                     this.closed = log.closed;
+                    this.ledger.take_up(&this.journal);
                     P::read_back(this, ctx);
                     this.go_on(ctx);
                 }

@@ -59,6 +59,7 @@ async fn fixture() -> Fixture {
         Arc::new(Doorway {
             hall,
             tally,
+            cast: Cast::default(),
             ping_every: Duration::from_secs(10),
         }),
         1,

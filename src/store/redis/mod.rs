@@ -341,9 +341,14 @@ impl Store for RedisStore {
         }))
     }
 
-    async fn add_results(&self, room: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+    async fn add_results(
+        &self,
+        room: &str,
+        game: u32,
+        outcomes: &[Outcome],
+    ) -> Result<bool, StoreError> {
         let mut keys = vec![self.keys.room(room)];
-        let mut args = vec![token()];
+        let mut args = vec![token(), digits(game)];
         for outcome in outcomes {
             let kind = outcome.kind.name();
             keys.push(self.keys.players(kind) + &outcome.id);
@@ -363,6 +368,14 @@ impl Store for RedisStore {
         let args = vec![self.keys.players(kind.name()).into_bytes(), digits(limit)];
         let mut reply = self.call(Script::Top, keys, args).await?.ok()?;
         reply.list()?.into_iter().map(standing).collect()
+    }
+
+    async fn forget_player(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        let player = self.keys.players(kind.name()) + id;
+        let keys = vec![player, self.keys.board(kind.name())];
+        let reply = self.call(Script::ForgetPlayer, keys, vec![id.into()]);
+        let gone: u8 = reply.await?.ok()?.number()?;
+        Ok(gone == 1)
     }
 
     async fn open_rooms(&self) -> Result<Vec<String>, StoreError> {

@@ -37,6 +37,7 @@ scripts! {
     Vacant = "vacant.lua",
     AddResults = "add_results.lua",
     Top = "top.lua",
+    ForgetPlayer = "forget_player.lua",
     Probe = "probe.lua",
 }
 

@@ -182,14 +182,27 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn add_results(&self, room: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+    async fn add_results(
+        &self,
+        room: &str,
+        game: u32,
+        outcomes: &[Outcome],
+    ) -> Result<bool, StoreError> {
         let (room, outcomes) = (room.to_owned(), outcomes.to_vec());
-        self.call(Access::Write, move |db| board::add(db, &room, &outcomes))
-            .await
+        self.call(Access::Write, move |db| {
+            board::add(db, &room, game, &outcomes)
+        })
+        .await
     }
 
     async fn top(&self, kind: Kind, limit: u32) -> Result<Vec<Standing>, StoreError> {
         self.call(Access::Read, move |db| board::top(db, kind, limit))
+            .await
+    }
+
+    async fn forget_player(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.call(Access::Write, move |db| board::forget(db, kind, &id))
             .await
     }
 

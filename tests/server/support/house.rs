@@ -40,6 +40,11 @@ impl House {
         Self::open(&settings)
     }
 
+    /// Where it keeps everything.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     pub fn socket(&self) -> String {
         format!("ws://{}/ws", self.address)
     }
