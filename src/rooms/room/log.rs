@@ -63,7 +63,10 @@ impl<P: Stage> Room<P> {
                     this.take_in(at, events);
                     this.go_on(ctx);
                 }
-                Err(StoreError::Fenced { .. }) => this.lost(ctx),
+                Err(StoreError::Fenced { .. }) => {
+                    this.waiting.extend(wanted);
+                    this.lost(ctx);
+                }
                 Err(error) => this.not_stored(wanted, &error, ctx),
             }
         }));

@@ -199,6 +199,14 @@ impl<P: Stage> Room<P> {
         for turn in self.turns.keep(&[]) {
             P::let_go(self, turn);
         }
+        if let Gone::Moved | Gone::Lost = how {
+            // Whoever made a move is told to come back, and sees then whether it was made.
+            for wanted in self.waiting.drain(..) {
+                if let Origin::Player(receipt) = wanted.from {
+                    receipt.give_up();
+                }
+            }
+        }
         self.notice.how = how;
         ctx.stop();
     }
