@@ -65,6 +65,9 @@ impl Home for RedisHome {
 /// What writes into rooms that nobody leased.
 const FREE: Fence = Fence::UNLEASED;
 
+/// A lease that outlives a test.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// An instant that no clock has reached (2096): a home may forget by its own.
 const LATER: u64 = 4_000_000_000_000;
 
@@ -382,8 +385,6 @@ mod laws {
     }
 
     /// A lease that does not run out within a test.
-    const LONG: Duration = Duration::from_secs(3600);
-
     fn fenced(newest: Fence) -> StoreError {
         StoreError::Fenced {
             room: "r".into(),
