@@ -3,6 +3,10 @@
 use super::*;
 use crate::store::StoreError;
 
+/// What part of a session's time passes before being here renews it. A house full of browsers
+/// that come back at once would otherwise wait for as many writes.
+pub(super) const RENEWAL: u64 = 64;
+
 impl Hall {
     pub(super) fn sign_out(&mut self, socket: SocketId) {
         self.arriving.remove(&socket);
@@ -32,6 +36,7 @@ impl Hall {
             }
             self.sign_out(former);
         }
+        let expires_at = known.as_ref().map(|known| known.expires_at);
         let (name, room) = known.map_or_else(Default::default, |known| (known.name, known.room));
         let room = room.filter(|room| {
             let leaving = (guest.key.clone(), room.clone());
@@ -45,6 +50,8 @@ impl Hall {
         tell(&guest, ToSession::SignedIn(signed_in));
         // Being here keeps a session alive.
         let record = self.record(&guest.key, &name, room.clone());
+        let grain = u64::try_from(self.house.keep.as_millis()).unwrap_or(u64::MAX) / RENEWAL;
+        let is_fresh = expires_at.is_some_and(|at| at.saturating_add(grain) >= record.expires_at);
         let store = self.house.store.clone();
         self.visitors.insert(
             guest.socket,
@@ -56,6 +63,9 @@ impl Hall {
                 want: None,
             },
         );
+        if is_fresh {
+            return;
+        }
         let work = async move { store.put_session(&record).await };
         ctx.spawn(work.into_actor(self).map(|result, _, _| {
             if let Err(error) = result {

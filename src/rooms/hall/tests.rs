@@ -3,7 +3,7 @@
 use actix::Addr;
 use tokio::sync::mpsc;
 
-use super::*;
+use super::{sessions::RENEWAL, *};
 use crate::{
     generation::{Backend, client::WorkerClient},
     play::imitation::{Ending, Event, Kind, Mode},
@@ -336,4 +336,37 @@ async fn who_comes_while_a_finished_room_goes_is_seated_all_the_same() {
         });
         assert_eq!(client.joined().await.0, room);
     }
+}
+
+#[actix::test]
+async fn being_here_renews_a_session_once_it_has_aged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = house(&folder);
+    let hall = Hall::new(Arc::new(house.clone())).start();
+    let keep = u64::try_from(house.keep.as_millis()).expect("an hour");
+    let expires = async |token: &Token| {
+        let found = house.store.session(&token.key().0, now()).await;
+        found.expect("a store").expect("a session").expires_at
+    };
+    let known_until = async |expires_at: u64| {
+        let token = Token::draw();
+        let record = SessionRecord {
+            key: token.key().0,
+            name: "Ada".into(),
+            room: None,
+            expires_at,
+        };
+        house.store.put_session(&record).await.expect("a store");
+        token
+    };
+    let soon_enough = now() + keep - keep / RENEWAL / 2;
+    let fresh = known_until(soon_enough).await;
+    let aged = known_until(now() + keep / 2).await;
+    Client::enter(&hall, 1, Some(fresh.expose().to_owned())).await;
+    Client::enter(&hall, 2, Some(aged.expose().to_owned())).await;
+    // Written after whatever the first one's coming has written.
+    while expires(&aged).await < now() + keep / 2 + 1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(expires(&fresh).await, soon_enough);
 }
