@@ -382,7 +382,7 @@ mod laws {
     }
 
     /// A lease that does not run out within a test.
-    const LONG: Duration = Duration::from_secs(3600);
+    pub const LONG: Duration = Duration::from_secs(3600);
 
     fn fenced(newest: Fence) -> StoreError {
         StoreError::Fenced {
@@ -786,7 +786,7 @@ mod redis_home {
 }
 
 mod sqlite {
-    use super::*;
+    use super::{laws::LONG, *};
 
     keeps_the_contract!(SqliteHome::new());
 
