@@ -65,7 +65,7 @@ impl Home for RedisHome {
 /// What writes into rooms that nobody leased.
 const FREE: Fence = Fence::UNLEASED;
 
-/// A lease that outlives a test.
+/// A lease that does not run out within a test.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// An instant that no clock has reached (2096): a home may forget by its own.
@@ -384,7 +384,6 @@ mod laws {
         }
     }
 
-    /// A lease that does not run out within a test.
     fn fenced(newest: Fence) -> StoreError {
         StoreError::Fenced {
             room: "r".into(),
@@ -787,7 +786,7 @@ mod redis_home {
 }
 
 mod sqlite {
-    use super::*;
+    use super::{LONG, *};
 
     keeps_the_contract!(SqliteHome::new());
 

@@ -45,13 +45,7 @@ describe('the boards', () => {
   });
 
   it('show shares as whole percents', () => {
-    expect([0, 0.004, 0.495, 2 / 3, 1].map(percent)).toEqual([
-      '0 %',
-      '0 %',
-      '50 %',
-      '67 %',
-      '100 %',
-    ]);
+    expect([0, 0.004, 0.495, 2 / 3, 1].map(percent)).toEqual([0, 0, 50, 67, 100]);
   });
 });
 

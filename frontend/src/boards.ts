@@ -27,4 +27,5 @@ export async function eraseFromBoards(session: string): Promise<boolean | null> 
   }
 }
 
-export const percent = (share: number): string => `${Math.round(share * 100)} %`;
+/** A share in whole percents. */
+export const percent = (share: number): number => Math.round(share * 100);

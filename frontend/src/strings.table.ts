@@ -122,7 +122,8 @@ export const table = {
     joinPlay: 'Sit down',
     joinWatch: 'Just watch',
     joining: 'A chair is being brought…',
-    nameHint: 'The others at the table see it. Nobody sees which screen you sit behind.',
+    nameHint:
+      'The others at the table see it, and the boards show it. Nobody sees which screen you sit behind.',
     hostsTitle: 'Your table',
     guestsTitle: (host: string) => `${host}’s table`,
     invite: 'Call your friends',

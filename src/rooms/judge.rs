@@ -10,10 +10,11 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 use futures_util::future::try_join;
 
 use super::{
+    forms::{Seeds, fill_in, remembering, tries},
     messages::{Ask, LetGo, Made, TurnError},
     opinion::{self, OpinionBrief},
     seeds::{self, Draw, Purpose},
-    turn::{Mind, TRIES, Voice, forget, is_too_long, persist, write},
+    turn::{Mind, TRIES, Voice, is_too_long, persist, write},
 };
 use crate::{
     generation::GenerationError,
@@ -49,6 +50,16 @@ pub(crate) struct VerdictBrief {
     pub(crate) exchange: Exchange,
     /// Whether anybody may watch the reasons grow.
     pub(crate) watched: bool,
+}
+
+impl VerdictBrief {
+    fn seeds(&self, first_try: u32) -> Seeds {
+        Seeds {
+            seed: self.seed,
+            round: self.round,
+            first_try,
+        }
+    }
 }
 
 /// The actor. One per room.
@@ -237,18 +248,8 @@ async fn measured(brief: &VerdictBrief, mind: &Mind, voice: &Voice) -> Result<Ve
         opinion,
     ));
     let live = |text: &str| brief.watched.then(|| judge::reasoning_so_far(text));
-    let reasoning = tries(brief, 0, &|| voice.anew(), async |seed| {
-        let sampling = mind.sampling(&draft, seed);
-        let text = write(
-            &mind.backend,
-            &draft,
-            &sampling,
-            Some(&schema),
-            &Terms::default(),
-            voice,
-            &live,
-        )
-        .await?;
+    let reasoning = tries(brief.seeds(0), &|| voice.anew(), async |seed| {
+        let text = fill_in(&draft, &schema, seed, mind, voice, &live).await?;
         Ok(judge::parse_reasoning(&text).map_err(|error| error.to_string()))
     })
     .await?;
@@ -339,57 +340,13 @@ async fn form(
         }
     };
     let live = |text: &str| (shown && brief.watched).then(|| judge::relabelled_so_far(text, order));
-    tries(brief, first_try, &spoiled, async |seed| {
-        let mut history = brief.earlier.as_slice();
-        let text = loop {
+    tries(brief.seeds(first_try), &spoiled, async |seed| {
+        let text = remembering(&brief.earlier, async |history| {
             let draft = judge::form(brief.kind, history, &brief.exchange, order);
-            let sampling = mind.sampling(&draft, seed);
-            match write(
-                &mind.backend,
-                &draft,
-                &sampling,
-                Some(&schema),
-                &Terms::default(),
-                voice,
-                &live,
-            )
-            .await
-            {
-                Err(error) if is_too_long(&error) => match forget(history) {
-                    Some(rest) => history = rest,
-                    None => return Err(error),
-                },
-                text => break text?,
-            }
-        };
+            fill_in(&draft, &schema, seed, mind, voice, &live).await
+        })
+        .await?;
         Ok(judge::parse_form(&text, order).map_err(|error| error.to_string()))
     })
     .await
-}
-
-/// Runs `make` with one seed after another until what it makes can be read.
-async fn tries<T>(
-    brief: &VerdictBrief,
-    first_try: u32,
-    spoiled: &dyn Fn(),
-    make: impl AsyncFn(u64) -> Result<Result<T, String>, TurnError>,
-) -> Result<T, TurnError> {
-    let mut last = String::new();
-    for attempt in first_try..first_try + TRIES {
-        let draw = Draw::Text(Purpose::Verdict);
-        match make(seeds::derive(brief.seed, brief.round, draw, attempt)).await? {
-            Ok(made) => return Ok(made),
-            Err(problem) => {
-                tracing::debug!(
-                    round = brief.round,
-                    attempt,
-                    problem,
-                    "a verdict was thrown back"
-                );
-                last = problem;
-                spoiled();
-            }
-        }
-    }
-    Err(TurnError::Spoiled { times: TRIES, last })
 }

@@ -13,6 +13,7 @@ mod briefs;
 mod bucket;
 pub mod cast;
 mod cursor;
+mod forms;
 mod frame;
 pub mod hall;
 pub mod identity;

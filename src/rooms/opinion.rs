@@ -5,10 +5,10 @@
 use futures_util::future::{try_join, try_join_all};
 
 use super::{
+    forms::{Seeds, fill_in, remembering, tries},
     judge,
     messages::TurnError,
-    seeds::{self, Draw, Purpose},
-    turn::{Mind, TRIES, Voice, forget, is_too_long, write},
+    turn::{Mind, TRIES, Voice},
 };
 use crate::{
     persona::{
@@ -23,7 +23,7 @@ use crate::{
         imitation::Kind,
         party::{Belief, Chair, Opinion},
     },
-    wire::worker::{Constraint, Terms},
+    wire::worker::Constraint,
 };
 
 /// Most tokens of the form with the reasons: enough for one that is written byte by byte.
@@ -46,6 +46,14 @@ pub(crate) struct OpinionBrief {
 }
 
 impl OpinionBrief {
+    fn seeds(&self, first_try: u32) -> Seeds {
+        Seeds {
+            seed: self.seed,
+            round: self.round,
+            first_try,
+        }
+    }
+
     fn believe(&self, told: &[Told]) -> Vec<Belief> {
         let earlier: Vec<&Opinion> = self.opinions.iter().collect();
         many::beliefs(&self.chairs, self.people, &earlier, told)
@@ -128,8 +136,8 @@ async fn reasons(
         ..words::table_reasoning(brief.kind, two)
     };
     let schema = Constraint::JsonSchema(words::table_reasoning_schema(brief.kind, two));
-    tries(brief, 0, async |seed| {
-        let text = fill_in(&draft, &schema, seed, mind, voice).await?;
+    tries(brief.seeds(0), &|| (), async |seed| {
+        let text = fill_in(&draft, &schema, seed, mind, voice, &unseen).await?;
         Ok(words::parse_reasoning(&text).map_err(|error| error.to_string()))
     })
     .await
@@ -177,67 +185,18 @@ async fn form(
         Order::AFirst => 0,
         Order::BFirst => TRIES,
     };
-    tries(brief, first_try, async |seed| {
-        let mut history = brief.earlier.as_slice();
-        let text = loop {
+    tries(brief.seeds(first_try), &|| (), async |seed| {
+        let text = remembering(&brief.earlier, async |history| {
             let draft = words::table_form(brief.kind, brief.people, history, &brief.heard, order);
-            match fill_in(&draft, &schema, seed, mind, voice).await {
-                Err(error) if is_too_long(&error) => match forget(history) {
-                    Some(rest) => history = rest,
-                    None => return Err(error),
-                },
-                text => break text?,
-            }
-        };
+            fill_in(&draft, &schema, seed, mind, voice, &unseen).await
+        })
+        .await?;
         Ok(words::parse_table_form(&text, &brief.heard).map_err(|error| error.to_string()))
     })
     .await
 }
 
 /// What is written is about the whole table, and shown when it is whole.
-async fn fill_in(
-    draft: &Draft,
-    schema: &Constraint,
-    seed: u64,
-    mind: &Mind,
-    voice: &Voice,
-) -> Result<String, TurnError> {
-    let sampling = mind.sampling(draft, seed);
-    let terms = Terms::default();
-    let unseen = |_: &str| None;
-    write(
-        &mind.backend,
-        draft,
-        &sampling,
-        Some(schema),
-        &terms,
-        voice,
-        &unseen,
-    )
-    .await
-}
-
-/// Runs `make` with one seed after another until what it makes can be read.
-async fn tries<T>(
-    brief: &OpinionBrief,
-    first_try: u32,
-    make: impl AsyncFn(u64) -> Result<Result<T, String>, TurnError>,
-) -> Result<T, TurnError> {
-    let mut last = String::new();
-    for attempt in first_try..first_try + TRIES {
-        let draw = Draw::Text(Purpose::Verdict);
-        match make(seeds::derive(brief.seed, brief.round, draw, attempt)).await? {
-            Ok(made) => return Ok(made),
-            Err(problem) => {
-                tracing::debug!(
-                    round = brief.round,
-                    attempt,
-                    problem,
-                    "an opinion was thrown back"
-                );
-                last = problem;
-            }
-        }
-    }
-    Err(TurnError::Spoiled { times: TRIES, last })
+fn unseen(_: &str) -> Option<String> {
+    None
 }
