@@ -62,7 +62,7 @@ const CATCH_UP: Duration = Duration::from_millis(100);
 
 /// How soon the store is tried again for what no player will repeat: at first, and at most.
 const RETRY: Duration = Duration::from_millis(500);
-const RETRY_AT_MOST: Duration = Duration::from_secs(30);
+const RETRY_AT_MOST: Duration = Duration::from_secs(5);
 
 /// How a room comes to be.
 pub(crate) enum Start<O> {
