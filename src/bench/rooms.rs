@@ -73,7 +73,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     members: usize,
     /// Rounds of the comparison, the sides in turn
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Write the figures here as JSON
     #[arg(long, value_name = "PATH")]
