@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, default_value_t = 10_000)]
     sockets: usize,
     /// Messages a second while they chat, and lines a second in a comparison
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 2_000)]
     lines: u32,
     /// Seconds of each part in which something is said
     #[arg(long, default_value_t = 10)]
@@ -73,7 +73,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5)]
     members: usize,
     /// Rounds of the comparison, the sides in turn
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Write the figures here as JSON
     #[arg(long, value_name = "PATH")]
@@ -97,6 +97,9 @@ fn against(value: &str) -> Result<Side, String> {
 /// Everything that was measured.
 #[derive(Debug, Default, Serialize)]
 struct Report {
+    cores: usize,
+    /// Of the minute before: what else the machine had to do.
+    load_average: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     visited: Option<Visited>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +123,16 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         options.peer_sockets,
     ];
     scenes::raise_file_limit(most.into_iter().max().unwrap_or_default())?;
-    let mut report = Report::default();
+    let mut report = Report {
+        cores: std::thread::available_parallelism()?.get(),
+        load_average: load_average(),
+        ..Report::default()
+    };
+    println!(
+        "{} cores for servers and client, load average before: {:.2}",
+        report.cores,
+        report.load_average.unwrap_or(f64::NAN)
+    );
     if options.sockets > 0 {
         let visited = scenes::visit(Plan {
             sockets: options.sockets,
@@ -174,6 +186,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(())
+}
+
+/// Of the last minute; none where the system does not tell.
+fn load_average() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Runs all sides in turn; who begins changes from round to round.
