@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub struct House {
     child: Child,
     pub address: String,
-    data: TempDir,
+    pub data: TempDir,
     settings: Vec<(String, String)>,
 }
 
@@ -42,10 +42,6 @@ impl House {
 
     pub fn socket(&self) -> String {
         format!("ws://{}/ws", self.address)
-    }
-
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
     }
 
     pub fn pid(&self) -> u32 {
@@ -86,31 +82,6 @@ impl House {
             .chain(children)
             .find_map(|children| children.split_whitespace().next()?.parse().ok())
             .expect("there is a worker")
-    }
-
-    /// Resident memory, bytes.
-    pub fn memory(&self) -> u64 {
-        self.status("VmRSS:")
-    }
-
-    /// The most that was ever resident, bytes.
-    pub fn most_memory(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, name: &str) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("procfs");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .expect("resident size");
-        let kib: u64 = line
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .expect("a number");
-        kib * 1024
     }
 }
 

@@ -4,7 +4,10 @@
 
 pub mod client;
 pub mod house;
+pub mod known;
+pub mod looks;
 pub mod models;
 pub mod replay;
+pub mod seen;
 pub mod standin;
 pub mod table;
