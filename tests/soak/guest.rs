@@ -90,6 +90,19 @@ pub struct Frame {
     pub held: usize,
 }
 
+/// What a socket is told as its end, if anything.
+pub async fn last_words(mut socket: Socket) -> Option<Bye> {
+    let mut bye = None;
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Text(text) = message
+            && let Ok(ToClient::Bye { code, .. }) = serde_json::from_str(&text)
+        {
+            bye = Some(code);
+        }
+    }
+    bye
+}
+
 /// The person.
 pub struct Guest {
     pub name: String,
@@ -104,7 +117,6 @@ pub struct Guest {
     pub said: Vec<Said>,
     /// Every frame, for those who look for secrets.
     pub frames: Option<Vec<Frame>>,
-    pub farewell: Option<Bye>,
     socket: Option<Socket>,
     ids: u32,
     lines: u32,
@@ -121,18 +133,10 @@ impl Guest {
             owed_a_place: false,
             said: Vec::new(),
             frames: None,
-            farewell: None,
             socket: None,
             ids: 0,
             lines: 0,
         }
-    }
-
-    /// Whoever is behind this socket.
-    pub fn over(socket: Socket) -> Self {
-        let mut guest = Self::new("somebody");
-        guest.socket = Some(socket);
-        guest
     }
 
     pub fn is_connected(&self) -> bool {
@@ -157,7 +161,6 @@ impl Guest {
     /// A new socket, and who we are.
     pub async fn connect(&mut self, url: &str) -> Result<(), Cut> {
         self.socket = None;
-        self.farewell = None;
         let (socket, _) = connect_async(url).await.map_err(|_| Cut)?;
         self.socket = Some(socket);
         let hello = FromClient::Hello {
@@ -203,7 +206,6 @@ impl Guest {
                             "{}: {message:?}",
                             self.name
                         );
-                        self.farewell = Some(code);
                         self.socket = None;
                         return Err(Cut);
                     }

@@ -22,7 +22,7 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use tokio_tungstenite::MaybeTlsStream;
 
 use crate::{
-    guest::{Cut, Fate, Guest, Place},
+    guest::{Cut, Fate, Guest, Place, last_words},
     house::House,
     ledger::{Truth, nothing_was_told_too_early},
     moves::{Todo, role},
@@ -152,7 +152,7 @@ impl Drop for Tell<'_> {
             let Self(seed, script) = self;
             eprintln!(
                 "again: PARLOUR_TRUTH_SEED={seed} PARLOUR_TRUTH_RUNS=1 cargo test --test soak \
-                 truth\n{script:#?}"
+                 truth\n{script:?}"
             );
         }
     }
@@ -245,7 +245,9 @@ impl Run<'_> {
                 let older = guest.hang_up();
                 guest.connect(&self.url).await?;
                 if let Some(older) = older {
-                    bids_farewell(older).await;
+                    // Nothing is said if the server fell before.
+                    let bye = last_words(older).await;
+                    assert!(matches!(bye, None | Some(Bye::Elsewhere)), "{bye:?}");
                 }
                 guest.sit().await.map(drop)
             }
@@ -287,17 +289,6 @@ async fn listen(guest: &mut Guest, millis: u64) -> Result<(), Cut> {
         Ok(cut) => Err(cut),
         Err(_) => Ok(()),
     }
-}
-
-/// The socket of an older tab is told why it is closed, unless the server fell before.
-async fn bids_farewell(older: crate::guest::Socket) {
-    let mut tab = Guest::over(older);
-    while tab.hear().await.is_ok() {}
-    assert!(
-        matches!(tab.farewell, None | Some(Bye::Elsewhere)),
-        "{:?}",
-        tab.farewell
-    );
 }
 
 fn hang_up(guest: &mut Guest, reset: bool) {
