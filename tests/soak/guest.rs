@@ -1,6 +1,8 @@
 //! Somebody whose socket may be cut at any moment, and who keeps an account of what they
 //! said and of what became of it.
 
+use std::time::Instant;
+
 use futures_util::{SinkExt, StreamExt};
 use parlour::{
     play::party::Ballot,
@@ -114,9 +116,13 @@ pub struct Guest {
     pub past: Vec<Place>,
     /// A room was opened or entered, and the server said that it was done.
     pub owed_a_place: bool,
+    /// Another room was asked for, and nobody knows whether this one sits there now.
+    opening: bool,
     pub said: Vec<Said>,
     /// Every frame, for those who look for secrets.
     pub frames: Option<Vec<Frame>>,
+    /// When something was heard last.
+    pub heard: Instant,
     socket: Option<Socket>,
     ids: u32,
     lines: u32,
@@ -131,8 +137,10 @@ impl Guest {
             place: None,
             past: Vec::new(),
             owed_a_place: false,
+            opening: false,
             said: Vec::new(),
             frames: None,
+            heard: Instant::now(),
             socket: None,
             ids: 0,
             lines: 0,
@@ -195,7 +203,9 @@ impl Guest {
     pub async fn hear(&mut self) -> Result<ToClient, Cut> {
         loop {
             let socket = self.socket.as_mut().ok_or(Cut)?;
-            match socket.next().await {
+            let next = socket.next().await;
+            self.heard = Instant::now();
+            match next {
                 Some(Ok(Message::Text(text))) => {
                     let message = serde_json::from_str(&text).expect("a message of the protocol");
                     self.take(&message);
@@ -254,6 +264,14 @@ impl Guest {
         }
     }
 
+    /// Asks whether the server is there, and reads up to its answer.
+    pub async fn ping(&mut self) -> Result<(), Cut> {
+        let nonce = self.id();
+        self.say(&FromClient::Ping { nonce }).await?;
+        while self.hear().await? != (ToClient::Pong { nonce }) {}
+        Ok(())
+    }
+
     /// Says something that has an answer, and reads up to that.
     pub async fn ask(
         &mut self,
@@ -298,6 +316,8 @@ impl Guest {
     /// now.
     pub async fn sit(&mut self) -> Result<bool, Cut> {
         let room = match (&self.place, &self.welcomed) {
+            (Some(_), None) if self.opening => return Ok(true),
+            (Some(_), Some(room)) if self.opening => room.clone(),
             (Some(place), _) => place.room().to_owned(),
             (None, Some(room)) => room.clone(),
             (None, None) => {
@@ -306,7 +326,8 @@ impl Guest {
             }
         };
         let id = self.id();
-        let message = match &self.place {
+        let place = self.place.as_ref().filter(|place| place.room() == room);
+        let message = match place {
             Some(Place::Game(seen)) => FromClient::Resume {
                 id,
                 room: room.clone(),
@@ -330,7 +351,7 @@ impl Guest {
                 Ok(true)
             }
             Err(RefusalCode::NoSuchRoom | RefusalCode::NotYours)
-                if self.place.is_some() || self.owed_a_place =>
+                if !self.opening && (self.place.is_some() || self.owed_a_place) =>
             {
                 panic!("{}'s seat in {room} is lost", self.name)
             }
@@ -355,7 +376,11 @@ impl Guest {
     /// Opens a room, or comes to a table; what was accepted is owed from then on.
     pub async fn enter(&mut self, id: u32, message: &FromClient) -> Result<bool, Cut> {
         let before = self.place.as_ref().map(|place| place.room().to_owned());
-        let accepted = self.ask(id, message).await?.is_ok();
+        self.opening = true;
+        let answer = self.ask(id, message).await?;
+        // Who is told of trouble may have left the room of before.
+        self.opening = answer == Err(RefusalCode::Trouble);
+        let accepted = answer.is_ok();
         if accepted {
             self.past.extend(self.place.take());
             self.owed_a_place = true;

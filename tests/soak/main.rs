@@ -10,10 +10,16 @@ mod known;
 mod redis_server;
 #[path = "../server/support/seen.rs"]
 mod seen;
+#[path = "../fleet/worker.rs"]
+mod worker;
 
+mod gate;
 mod guest;
 mod ledger;
 mod moves;
+mod players;
+mod soak;
+mod town;
 mod truth;
 
 use std::{env, str::FromStr};
