@@ -5,15 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::prelude::SendError;
+use actix::{Recipient, prelude::SendError};
 
 use super::{
     cursor::{Cursor, Sent, View, Written},
     messages::{Guest, Held, ToSession},
     play::Play,
-    pulse::SocketId,
+    pulse::{Pulse, SocketId},
 };
-use crate::wire::browser::{Bye, ToClient};
+use crate::wire::browser::Bye;
 
 /// How long a full outbox is waited for before its client is let go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,13 +99,6 @@ impl<P: Play> Audience<P> {
         }
     }
 
-    /// Tells one watcher something that has no place in the log.
-    pub(crate) fn tell(&self, socket: SocketId, message: &ToClient) {
-        if let Some(watcher) = self.watchers.get(&socket) {
-            tell(&watcher.guest, ToSession::say(message));
-        }
-    }
-
     /// Brings everybody up to date.
     pub(crate) fn update(&mut self, view: &View<'_, P>, now: Instant) -> Updated<P> {
         let mut updated = Updated {
@@ -153,11 +146,16 @@ impl<P: Play> Audience<P> {
 /// Says something once. A client that cannot even take that is let go: it would wait for an
 /// answer that never comes.
 pub(crate) fn tell(guest: &Guest, message: ToSession) {
+    deliver(&guest.outbox, &guest.pulse, message);
+}
+
+/// The same, for whoever has no more than the two of a guest.
+pub(crate) fn deliver(outbox: &Recipient<ToSession>, pulse: &Pulse, message: ToSession) {
     let word = match &message {
         ToSession::Bye { bye, .. } => *bye,
         _ => Bye::TooSlow,
     };
-    if let Err(SendError::Full(_)) = guest.outbox.try_send(message) {
-        guest.pulse.doom(word);
+    if let Err(SendError::Full(_)) = outbox.try_send(message) {
+        pulse.doom(word);
     }
 }

@@ -12,6 +12,7 @@ use super::{
     judge::{QuestionBrief, VerdictBrief},
     opinion::OpinionBrief,
     pulse::{Pulse, SocketId},
+    receipt::Receipt,
     seeds::Purpose,
 };
 use crate::{
@@ -136,12 +137,11 @@ pub(crate) struct SignedIn {
 
 // ---- session → room
 
-/// A player's move. `id` is the client's.
-#[derive(Clone, Debug, Message)]
+/// A player's move.
+#[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct FromPlayer {
-    pub(crate) socket: SocketId,
-    pub(crate) id: u32,
+    pub(crate) receipt: Receipt,
     pub(crate) what: Move,
 }
 

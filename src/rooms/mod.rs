@@ -22,6 +22,7 @@ mod messages;
 mod opinion;
 pub(crate) mod play;
 pub mod pulse;
+mod receipt;
 mod room;
 pub mod seats;
 mod seeds;

@@ -22,6 +22,7 @@ use super::{
     link::{Fault, FrameLimits, Heard, Link},
     messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Want, Wish, refused},
     pulse::{Pulse, SocketId},
+    receipt::Receipt,
     tally::Tally,
 };
 use crate::wire::browser::{
@@ -299,16 +300,23 @@ impl Session {
             self.refuse(id, RefusalCode::NoSuchRoom, "you sit in no room", ctx);
             return;
         };
-        let socket = self.socket;
-        match moves.try_send(FromPlayer { socket, id, what }) {
-            Ok(()) => {}
-            Err(SendError::Full(_)) => {
-                self.refuse(id, RefusalCode::TooFast, "the room is still busy", ctx);
+        let receipt = Receipt {
+            socket: self.socket,
+            id,
+            outbox: ctx.address().recipient(),
+            pulse: Arc::clone(&self.pulse),
+            tally: Arc::clone(&self.door.tally),
+            answered: false,
+        };
+        let (back, code, why) = match moves.try_send(FromPlayer { receipt, what }) {
+            Ok(()) => return,
+            Err(SendError::Full(back)) => (back, RefusalCode::TooFast, "the room is still busy"),
+            Err(SendError::Closed(back)) => {
+                (back, RefusalCode::Trouble, "the room is being rebuilt")
             }
-            Err(SendError::Closed(_)) => {
-                self.refuse(id, RefusalCode::Trouble, "the room is being rebuilt", ctx);
-            }
-        }
+        };
+        back.receipt.give_up();
+        self.refuse(id, code, why, ctx);
     }
 
     fn hear(&mut self, heard: Heard, ctx: &mut Context<Self>) {

@@ -12,6 +12,7 @@ use crate::{
         frame::Frame,
         messages::{FromPlayer, Move},
         pulse::Pulse,
+        receipt::Receipt,
         seats::SeatKey,
         tally::Tally,
     },
@@ -42,6 +43,7 @@ impl Handler<ToSession> for Probe {
 struct Client {
     hall: Addr<Hall>,
     socket: SocketId,
+    outbox: actix::Recipient<ToSession>,
     heard: mpsc::UnboundedReceiver<ToSession>,
     moves: Option<actix::Recipient<FromPlayer>>,
 }
@@ -49,16 +51,17 @@ struct Client {
 impl Client {
     async fn enter(hall: &Addr<Hall>, socket: SocketId, token: Option<String>) -> (Self, String) {
         let (tell, heard) = mpsc::unbounded_channel();
-        let outbox = Probe(tell).start();
+        let outbox = Probe(tell).start().recipient();
         hall.do_send(SignIn {
             socket,
             token,
-            outbox: outbox.recipient(),
+            outbox: outbox.clone(),
             pulse: Arc::new(Pulse::new(now())),
         });
         let mut client = Self {
             hall: hall.clone(),
             socket,
+            outbox,
             heard,
             moves: None,
         };
@@ -128,12 +131,19 @@ impl Client {
     }
 
     fn stop(&self, id: u32) {
-        let socket = self.socket;
+        let receipt = Receipt {
+            socket: self.socket,
+            id,
+            outbox: self.outbox.clone(),
+            pulse: Arc::new(Pulse::new(now())),
+            tally: Arc::default(),
+            answered: false,
+        };
         let what = Move::Stop;
         self.moves
             .as_ref()
             .expect("it is seated")
-            .do_send(FromPlayer { socket, id, what });
+            .do_send(FromPlayer { receipt, what });
     }
 
     async fn ended(&mut self) -> Ending {
@@ -200,6 +210,32 @@ async fn a_room_that_panics_is_rebuilt_and_its_player_seated_again() {
     assert_eq!((again, offset, events.len()), (room, 0, 1));
     client.stop(2);
     assert_eq!(client.ended().await, Ending::Stopped);
+}
+
+#[actix::test]
+async fn a_move_that_a_falling_room_took_with_it_is_answered_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hall = Hall::new(Arc::new(house(&folder))).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    let room = client.open().await;
+    hall.send(Fell(room)).await.expect("the hall is there");
+    client.stop(2);
+    assert_eq!(client.refused().await, (2, RefusalCode::Trouble));
+    client.joined().await;
+}
+
+#[actix::test]
+async fn a_move_of_somebody_who_just_got_up_is_answered_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hall = Hall::new(Arc::new(house(&folder))).start();
+    let (mut client, _) = Client::enter(&hall, 1, None).await;
+    client.open().await;
+    let wish = Wish::Leave;
+    let (socket, id) = (1, 2);
+    let leave = FromGuest { socket, id, wish };
+    hall.send(leave).await.expect("the hall is there");
+    client.stop(3);
+    assert_eq!(client.refused().await, (3, RefusalCode::NoSuchRoom));
 }
 
 #[actix::test]

@@ -20,7 +20,7 @@ impl<P: Stage> Room<P> {
             }
             Ok(events) => self.store(vec![wanted], at, events, ctx),
             Err(refusal) => {
-                self.refuse(&wanted, &refusal);
+                self.refuse(wanted, &refusal);
                 self.go_on(ctx);
             }
         }
@@ -29,13 +29,12 @@ impl<P: Stage> Room<P> {
     fn wait(&mut self, wanted: Wanted<P>) {
         // What machines and clocks want is little and has to be done: only players' moves
         // count against the queue.
-        if let Origin::Player { id, socket } = wanted.from
-            && self.waiting.len() >= QUEUE
-        {
-            self.reply_refused(socket, id, RefusalCode::TooFast, "the room is still busy");
-            return;
+        match wanted.from {
+            Origin::Player(receipt) if self.waiting.len() >= QUEUE => {
+                receipt.refuse(RefusalCode::TooFast, "the room is still busy");
+            }
+            _ => self.waiting.push_back(wanted),
         }
-        self.waiting.push_back(wanted);
     }
 
     /// Stores what several wanted as one: all of it becomes true, or none.
@@ -82,12 +81,10 @@ impl<P: Stage> Room<P> {
         tracing::error!(room = self.journal.room(), %error, "an event was not stored");
         let by_players = wanted
             .iter()
-            .all(|wanted| matches!(wanted.from, Origin::Player { .. } | Origin::Arrival(_)));
+            .all(|wanted| matches!(wanted.from, Origin::Player(_) | Origin::Arrival(_)));
         for wanted in wanted {
             match wanted.from {
-                Origin::Player { id, socket } => {
-                    self.reply_refused(socket, id, RefusalCode::Trouble, why);
-                }
+                Origin::Player(receipt) => receipt.refuse(RefusalCode::Trouble, why),
                 Origin::Arrival(join) => self.refuse_join(&join, RefusalCode::Trouble, why),
                 Origin::Turn(_) | Origin::Nobody => {}
             }
@@ -129,34 +126,25 @@ impl<P: Stage> Room<P> {
 
     fn accept(&mut self, wanted: Wanted<P>) {
         match wanted.from {
-            Origin::Player { id, socket } => {
-                self.audience.tell(socket, &ToClient::Accepted { id });
-            }
+            Origin::Player(receipt) => receipt.accept(),
             // The log knows them now.
             Origin::Arrival(join) => self.arriving.push(join),
             Origin::Turn(_) | Origin::Nobody => {}
         }
     }
 
-    fn refuse(&mut self, wanted: &Wanted<P>, refusal: &P::Refusal) {
-        match &wanted.from {
-            Origin::Player { id, socket } => {
-                self.reply_refused(*socket, *id, P::code(refusal), &refusal.to_string());
-            }
+    fn refuse(&mut self, wanted: Wanted<P>, refusal: &P::Refusal) {
+        match wanted.from {
+            Origin::Player(receipt) => receipt.refuse(P::code(refusal), &refusal.to_string()),
             Origin::Turn(turn) => {
                 tracing::warn!(room = self.journal.room(), ?turn, %refusal, "the rules refuse what a machine did");
-                self.turns.spoil(*turn);
+                self.turns.spoil(turn);
             }
             Origin::Arrival(join) => {
-                self.refuse_join(join, P::code(refusal), &refusal.to_string());
+                self.refuse_join(&join, P::code(refusal), &refusal.to_string());
             }
             Origin::Nobody => {}
         }
-    }
-
-    pub(super) fn reply_refused(&self, socket: u64, id: u32, code: RefusalCode, why: &str) {
-        self.house.tally.refused(code);
-        self.audience.tell(socket, &refused(id, code, why));
     }
 
     /// Somebody cannot sit down.

@@ -31,6 +31,7 @@ use super::{
         FromPlayer, FromTurn, GetUp, Gone, Guest, Join, RoomGone, RoomIdle, Shut, ToSession,
         TurnId, refused,
     },
+    receipt::Receipt,
     seeds::OsDice,
     turns::{Done, Follow, Turns},
 };
@@ -68,10 +69,7 @@ pub(crate) enum Start<O> {
 
 /// Who wants something of the game.
 pub(crate) enum Origin {
-    Player {
-        id: u32,
-        socket: u64,
-    },
+    Player(Receipt),
     Turn(TurnId),
     /// Somebody who came and has to be entered in the log first.
     Arrival(Join),
@@ -229,16 +227,18 @@ impl<P: Stage> Handler<FromPlayer> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, message: FromPlayer, ctx: &mut Self::Context) {
-        let FromPlayer { socket, id, what } = message;
-        let Some(place) = self.audience.place(socket) else {
+        let FromPlayer { receipt, what } = message;
+        let Some(place) = self.audience.place(receipt.socket) else {
+            // Gone from here while the move was on its way.
+            receipt.refuse(RefusalCode::NoSuchRoom, "you sit in no room");
             return;
         };
         match P::understand(place, what) {
             Ok(command) => {
-                let from = Origin::Player { id, socket };
+                let from = Origin::Player(receipt);
                 self.act(Wanted { command, from }, ctx);
             }
-            Err((code, why)) => self.reply_refused(socket, id, code, why),
+            Err((code, why)) => receipt.refuse(code, why),
         }
     }
 }
