@@ -1,7 +1,7 @@
 //! Somebody whose socket may be cut at any moment, and who keeps an account of what they
 //! said and of what became of it.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use parlour::{
@@ -118,6 +118,10 @@ pub struct Guest {
     pub owed_a_place: bool,
     /// Another room was asked for, and nobody knows whether this one sits there now.
     opening: bool,
+    /// Somebody may show this one the door.
+    pub removable: bool,
+    /// Rooms of which they did.
+    pub removed_from: BTreeSet<String>,
     pub said: Vec<Said>,
     /// Every frame, for those who look for secrets.
     pub frames: Option<Vec<Frame>>,
@@ -138,6 +142,8 @@ impl Guest {
             past: Vec::new(),
             owed_a_place: false,
             opening: false,
+            removable: false,
+            removed_from: BTreeSet::new(),
             said: Vec::new(),
             frames: None,
             heard: Instant::now(),
@@ -249,6 +255,7 @@ impl Guest {
                 if let Some(place) = Place::begin(message) {
                     self.past.extend(self.place.replace(place));
                     self.owed_a_place = false;
+                    self.opening = false;
                 }
             }
         }
@@ -350,6 +357,10 @@ impl Guest {
                 }
                 Ok(true)
             }
+            Err(RefusalCode::NotYours) if self.removable => {
+                self.go(&room);
+                Ok(true)
+            }
             Err(RefusalCode::NoSuchRoom | RefusalCode::NotYours)
                 if !self.opening && (self.place.is_some() || self.owed_a_place) =>
             {
@@ -357,6 +368,13 @@ impl Guest {
             }
             Err(_) => Ok(false),
         }
+    }
+
+    /// Was shown the door.
+    pub fn go(&mut self, room: &str) {
+        self.removed_from.insert(room.to_owned());
+        self.past.extend(self.place.take());
+        self.owed_a_place = false;
     }
 
     fn join(&self, id: u32, room: &str, known: Option<&Known>) -> FromClient {

@@ -241,19 +241,23 @@ impl Truth {
     ///
     /// # Panics
     /// At the first difference.
-    pub fn is_seen(&self, by: &str, place: &Place) -> usize {
+    pub fn is_seen(&self, guest: &Guest, place: &Place) -> usize {
+        let by = guest.name.as_str();
         let after = &self.records[place.held().min(self.records.len())..];
         let left = |record: &Record| record.body.contains(r#""type":"host_changed""#);
-        assert!(after.iter().all(left), "{by} misses {after:?}");
+        let removed = guest.removed_from.contains(&self.room);
+        assert!(removed || after.iter().all(left), "{by} misses {after:?}");
         match place {
             Place::Game(seen) => agree(by, &self.room, &seen.events, &self.events()),
             Place::Table(known) => {
                 let mut events: Vec<Stamped<party::Event>> = self.events();
-                for stamped in &mut events {
-                    stamped.event = stamped
-                        .event
-                        .take()
-                        .map(|event| in_eyes_of(known.you, event));
+                for (stamped, seen) in events.iter_mut().zip(&known.events) {
+                    let event = stamped.event.take();
+                    stamped.event = event.map(|event| in_eyes_of(known.you, event));
+                    // Who was shown the door was never told what was veiled.
+                    if removed {
+                        veil(stamped, seen);
+                    }
                 }
                 agree(by, &self.room, &known.events, &events);
             }
@@ -378,6 +382,18 @@ fn in_eyes_of(you: Member, event: party::Event) -> party::Event {
             seed,
         },
         other => other,
+    }
+}
+
+/// Hides what the other one does not show, where that may be.
+fn veil(stamped: &mut Stamped<party::Event>, seen: &Stamped<party::Event>) {
+    match (&mut stamped.event, &seen.event) {
+        (event, None) => *event = None,
+        (
+            Some(party::Event::Started { chairs, seed, .. }),
+            Some(party::Event::Started { chairs: None, .. }),
+        ) => (*chairs, *seed) = (None, None),
+        _ => {}
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use parlour::{
     play::{
         imitation::{Kind, Mode},
-        party::{Bench, Machine, Setup, Vacancy},
+        party::{Act, Bench, Event, Machine, Member, Setup, Vacancy},
     },
     wire::browser::FromClient,
 };
@@ -31,6 +31,9 @@ const GAMES: usize = 2;
 /// Silence after which somebody asks whether the server is there, and waits for an answer.
 const SILENCE: Duration = Duration::from_millis(1000);
 const PATIENCE: Duration = Duration::from_millis(2000);
+
+/// The circle whose host shows somebody the door, whose chair a machine takes.
+const SHOWN_OUT: &str = "shown out";
 
 /// What a room plays, again and again.
 #[derive(Clone, Debug)]
@@ -91,6 +94,7 @@ impl Sort {
                 table(Bench::Machine, Mode::Explanatory, 2, &[Model, Model]),
             ),
             ("ELIZA", table(Bench::Machine, Mode::Blind, 2, &[Eliza])),
+            (SHOWN_OUT, table(Bench::Machine, Mode::Blind, 2, &[Model])),
         ]
     }
 }
@@ -192,8 +196,10 @@ pub struct Player {
 impl Player {
     pub fn new(circle: Arc<Circle>, nth: usize, gate: Gate, seed: u64) -> Self {
         let name = format!("{}{nth}", circle.name.replace([' ', ','], ""));
+        let mut guest = Guest::new(&name);
+        guest.removable = circle.name == SHOWN_OUT && nth > 0;
         Self {
-            guest: Guest::new(&name),
+            guest,
             circle,
             nth,
             gate,
@@ -224,6 +230,14 @@ impl Player {
         if !self.guest.is_connected() {
             self.come_back().await?;
         }
+        if let Some(Place::Table(known)) = &self.guest.place
+            && known
+                .count(|event| matches!(event, Event::Went { member, .. } if *member == known.you))
+                > 0
+        {
+            let room = known.room.clone();
+            self.guest.go(&room);
+        }
         let people = self.circle.people();
         match self.guest.todo(&mut self.dice, GAMES, people) {
             _ if self.guest.place.is_none() => self.next_room(over).await,
@@ -233,7 +247,10 @@ impl Player {
                 let think = self.dice.random_range(50..250);
                 self.listen(think).await?;
                 // Things may have changed while this one was thinking.
-                let todo = self.guest.todo(&mut self.dice, GAMES, people);
+                let mut todo = self.guest.todo(&mut self.dice, GAMES, people);
+                if let Some(somebody) = self.to_be_removed(&todo) {
+                    todo = Todo::Act(Act::Remove { member: somebody });
+                }
                 let acting = self.guest.act(&todo);
                 if let Err(_refused) = timeout(PATIENCE, acting).await.map_err(|_| Cut)?? {
                     self.listen(200).await?;
@@ -241,6 +258,17 @@ impl Player {
                 Ok(false)
             }
         }
+    }
+
+    /// Whom the host shows out instead of answering in the first round.
+    fn to_be_removed(&mut self, todo: &Todo) -> Option<Member> {
+        let Some(Place::Table(known)) = &self.guest.place else {
+            return None;
+        };
+        let went = known.count(|event| matches!(event, Event::Went { .. }));
+        let now = *todo == Todo::Reply(1) && self.nth == 0 && went == 0;
+        let now = now && self.circle.name == SHOWN_OUT && self.dice.random_bool(0.7);
+        now.then_some(Member(1))
     }
 
     async fn come_back(&mut self) -> Result<(), Cut> {
@@ -280,7 +308,10 @@ impl Player {
             if closed {
                 return Ok(true);
             }
-            if room.is_none() || room == here {
+            let gone = room
+                .as_ref()
+                .is_some_and(|room| self.guest.removed_from.contains(room));
+            if room.is_none() || room == here || gone {
                 self.listen(100).await?;
                 return Ok(false);
             }
