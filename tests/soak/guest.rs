@@ -1,7 +1,11 @@
 //! Somebody whose socket may be cut at any moment, and who keeps an account of what they
 //! said and of what became of it.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use futures_util::{SinkExt, StreamExt};
 use parlour::{
@@ -127,6 +131,8 @@ pub struct Guest {
     pub frames: Option<Vec<Frame>>,
     /// When something was heard last.
     pub heard: Instant,
+    /// Where this one notes when something happened in the room, to the last token.
+    pub signs: Option<Arc<Mutex<Vec<Instant>>>>,
     socket: Option<Socket>,
     ids: u32,
     lines: u32,
@@ -147,6 +153,7 @@ impl Guest {
             said: Vec::new(),
             frames: None,
             heard: Instant::now(),
+            signs: None,
             socket: None,
             ids: 0,
             lines: 0,
@@ -237,6 +244,13 @@ impl Guest {
     }
 
     fn take(&mut self, message: &ToClient) {
+        if let (
+            Some(signs),
+            ToClient::Event { .. } | ToClient::TableEvent { .. } | ToClient::Partial { .. },
+        ) = (&self.signs, message)
+        {
+            signs.lock().expect("no panic").push(self.heard);
+        }
         let (ToClient::Joined { room, .. }
         | ToClient::Event { room, .. }
         | ToClient::Doing { room, .. }

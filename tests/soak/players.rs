@@ -106,9 +106,8 @@ struct Progress {
     room: Option<String>,
     /// Events of it that somebody has.
     held: usize,
-    /// How often there was something new, and when last.
+    /// How often there was something new.
     steps: u64,
-    last: Option<Instant>,
     /// There will be no other one.
     over: bool,
     /// What somebody thinks is going on, for whoever has to find out why nothing does.
@@ -120,6 +119,8 @@ pub struct Circle {
     pub name: &'static str,
     sort: Sort,
     progress: Mutex<Progress>,
+    /// When anybody heard of anything that happened, since that was last asked for.
+    signs: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Circle {
@@ -128,6 +129,7 @@ impl Circle {
             name,
             sort,
             progress: Mutex::default(),
+            signs: Arc::default(),
         })
     }
 
@@ -140,8 +142,15 @@ impl Circle {
         self.progress.lock().expect("no panic").steps
     }
 
-    pub fn last(&self) -> Option<Instant> {
-        self.progress.lock().expect("no panic").last
+    /// How long after `began` the longest silence since then was over.
+    pub fn silence(&self, began: Instant) -> Duration {
+        let mut signs = std::mem::take(&mut *self.signs.lock().expect("no panic"));
+        signs.retain(|sign| *sign >= began);
+        signs.sort_unstable();
+        let before = std::iter::once(began).chain(signs.iter().copied());
+        let pause = |(before, sign): &(Instant, Instant)| sign.duration_since(*before);
+        let longest = before.zip(signs.iter().copied()).max_by_key(pause);
+        longest.map_or(began.elapsed(), |(_, sign)| sign.duration_since(began))
     }
 
     /// Why nothing happens.
@@ -162,7 +171,6 @@ impl Circle {
         if place.held() > progress.held {
             progress.held = place.held();
             progress.steps += 1;
-            progress.last = Some(Instant::now());
         }
         progress.state = match place {
             Place::Game(seen) => format!("{} {} {:?}", seen.room, seen.events.len(), seen.doing),
@@ -197,6 +205,7 @@ impl Player {
     pub fn new(circle: Arc<Circle>, nth: usize, gate: Gate, seed: u64) -> Self {
         let name = format!("{}{nth}", circle.name.replace([' ', ','], ""));
         let mut guest = Guest::new(&name);
+        guest.signs = Some(Arc::clone(&circle.signs));
         guest.removable = circle.name == SHOWN_OUT && nth > 0;
         Self {
             guest,
@@ -248,7 +257,7 @@ impl Player {
                 self.listen(think).await?;
                 // Things may have changed while this one was thinking.
                 let mut todo = self.guest.todo(&mut self.dice, GAMES, people);
-                if let Some(somebody) = self.to_be_removed(&todo) {
+                if let Some(somebody) = self.whom_to_remove(&todo) {
                     todo = Todo::Act(Act::Remove { member: somebody });
                 }
                 let acting = self.guest.act(&todo);
@@ -261,7 +270,7 @@ impl Player {
     }
 
     /// Whom the host shows out instead of answering in the first round.
-    fn to_be_removed(&mut self, todo: &Todo) -> Option<Member> {
+    fn whom_to_remove(&mut self, todo: &Todo) -> Option<Member> {
         let Some(Place::Table(known)) = &self.guest.place else {
             return None;
         };

@@ -82,7 +82,7 @@ impl Fault {
 /// How rooms took it.
 #[derive(Default)]
 struct Took {
-    /// From the fault's beginning to a room's next event, by fault.
+    /// From the fault's beginning to the end of a room's longest silence, by fault.
     waits: BTreeMap<Fault, Vec<Duration>>,
     faults: BTreeMap<Fault, usize>,
 }
@@ -176,7 +176,7 @@ async fn all_go_on(
         );
         for ((circle, before), wait) in circles.iter().zip(&before).zip(&mut waits) {
             if wait.is_none() && circle.steps() > *before {
-                *wait = circle.last().map(|last| last.duration_since(began));
+                *wait = Some(circle.silence(began));
             }
             assert!(
                 wait.is_some() || over.elapsed() < STUCK,
@@ -287,7 +287,7 @@ fn report(home: Homes, took_all: Duration, account: &Account, took: &mut Took) {
     for (fault, waits) in &mut took.waits {
         waits.sort_unstable();
         eprintln!(
-            "  {:<14} {:>4} times; a room's next event after p50 {:>5.2?} p95 {:>5.2?} at most {:>5.2?}",
+            "  {:<14} {:>4} times; rooms silent until p50 {:>5.2?} p95 {:>5.2?} at most {:>5.2?}",
             format!("{fault:?}"),
             took.faults[fault],
             quantile(waits, 50),
