@@ -218,6 +218,9 @@ async fn soak(home: Homes, faults: usize, seed: u64) {
         let waits = all_go_on(&circles, &players, &what, struck).await;
         took.waits.entry(fault).or_default().extend(waits);
         *took.faults.entry(fault).or_default() += 1;
+        if (nth + 1) % 50 == 0 {
+            eprintln!("{} faults after {:.0?}", nth + 1, began.elapsed());
+        }
     }
     over.store(true, Ordering::Relaxed);
     let mut guests = Vec::new();

@@ -45,6 +45,8 @@ impl Town {
             ("PARLOUR_PING_SECONDS", "2"),
             ("PARLOUR_CONNECTS_PER_MINUTE", "0"),
             ("PARLOUR_SOCKETS_PER_ADDRESS", "0"),
+            // The gate knows at once who is up.
+            ("PARLOUR_NOTICE_MS", "300"),
             ("PARLOUR_SECRET", "a secret that all of them share"),
         ];
         let (redis, servers, workers) = match home {

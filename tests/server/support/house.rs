@@ -102,6 +102,12 @@ fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let address = ready(&mut child);
+    (child, address)
+}
+
+/// Waits until the server that was started, its output piped, says where it listens.
+pub fn ready(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let address = lines
         .by_ref()
@@ -110,5 +116,5 @@ fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
         .expect("it says where it listens");
     // Nothing more comes, but a closed pipe must not be what a server dies of.
     std::thread::spawn(move || lines.for_each(drop));
-    (child, address)
+    address
 }
