@@ -13,6 +13,7 @@ mod seen;
 #[path = "../fleet/worker.rs"]
 mod worker;
 
+mod clock;
 mod disk;
 mod gate;
 mod guest;
