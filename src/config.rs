@@ -397,6 +397,15 @@ pub struct ServeSettings {
     /// fleet must share it [default: drawn at the first start and kept in the data folder]
     #[arg(long, env = "PARLOUR_SECRET", hide_env_values = true, value_parser = long_secret)]
     pub secret: Option<Secret>,
+    /// Milliseconds after which other servers on one Redis may take the rooms of a server that
+    /// is not heard of; it renews its hold four times in that time
+    #[arg(long, env = "PARLOUR_ROOM_LEASE_MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(200..=600_000))]
+    room_lease_ms: u64,
+    /// Milliseconds that a server on a shared Redis which is told to stop goes on, not ready
+    /// and without taking new rooms, so that proxies notice; longer than they take between two
+    /// questions for its health
+    #[arg(long, env = "PARLOUR_NOTICE_MS", default_value_t = 2500, value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    notice_ms: u64,
     /// Games and tables that may be open at the same time
     #[arg(long, env = "PARLOUR_ROOMS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub rooms: u32,
@@ -517,6 +526,18 @@ impl ServeSettings {
     /// As [`Self::witness`] and [`Self::judge`].
     pub fn needs_worker(&self) -> Result<bool, ConfigError> {
         Ok(self.witness()? == BackEnd::Local || self.judge()? == BackEnd::Local)
+    }
+
+    /// How long a server holds a room that does not renew its lease.
+    pub fn room_lease(&self) -> Duration {
+        Duration::from_millis(self.room_lease_ms)
+    }
+
+    /// How long the stop of a server is announced before its rooms move: only where there are
+    /// other servers that can take them.
+    pub fn notice(&self) -> Duration {
+        let shared = self.redis.redis_url.is_some();
+        Duration::from_millis(if shared { self.notice_ms } else { 0 })
     }
 
     /// How often a socket has to show that it is alive.

@@ -4,7 +4,7 @@
 mod redis_server;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -67,8 +67,10 @@ enum Op {
     Renew(u8, Which),
     Release(u8, Which),
     Holder(u8),
-    AddResults(u8, Vec<(bool, u8, bool, i16)>),
+    /// The room, which of its games, and what the game brought whom.
+    AddResults(u8, u8, Vec<(bool, u8, bool, i16)>),
     Top(bool, u8),
+    ForgetPlayer(bool, u8),
     OpenRooms,
     PutSession(u8, Option<u8>, u8),
     Session(u8, u8),
@@ -99,8 +101,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (room.clone(), which()).prop_map(|(r, w)| Op::Renew(r, w)),
         1 => (room.clone(), which()).prop_map(|(r, w)| Op::Release(r, w)),
         1 => room.clone().prop_map(Op::Holder),
-        2 => (room.clone(), vec(outcome, 0..4)).prop_map(|(r, o)| Op::AddResults(r, o)),
+        3 => (room.clone(), 0..3u8, vec(outcome, 0..4)).prop_map(|(r, g, o)| Op::AddResults(r, g, o)),
         2 => (any::<bool>(), 0..5u8).prop_map(|(people, limit)| Op::Top(people, limit)),
+        1 => (any::<bool>(), 0..3u8).prop_map(|(people, id)| Op::ForgetPlayer(people, id)),
         2 => Just(Op::OpenRooms),
         2 => (0..3u8, proptest::option::of(room), small.clone()).prop_map(|(k, r, e)| Op::PutSession(k, r, e)),
         2 => (0..3u8, small.clone()).prop_map(|(k, now)| Op::Session(k, now)),
@@ -143,7 +146,7 @@ struct ModelRoom {
     fence: u64,
     holder: Option<String>,
     released: Option<u64>,
-    counted: bool,
+    counted: BTreeSet<u8>,
     created: u64,
 }
 
@@ -168,10 +171,14 @@ fn bodies(count: u8, from: u32) -> Vec<String> {
         .collect()
 }
 
+fn kind(person: bool) -> Kind {
+    if person { Kind::Person } else { Kind::Bot }
+}
+
 fn outcomes(of: &[(bool, u8, bool, i16)]) -> Vec<Outcome> {
     of.iter()
         .map(|&(person, id, won, points)| Outcome {
-            kind: if person { Kind::Person } else { Kind::Bot },
+            kind: kind(person),
             id: id.to_string(),
             name: format!("{id} {points}"),
             won,
@@ -336,8 +343,8 @@ impl Model {
                 Ok(Told::Done)
             }
             Op::Holder(room) => Ok(Told::Holder(self.room(room)?.holder.clone())),
-            Op::AddResults(room, ref of) => {
-                if std::mem::replace(&mut self.room(room)?.counted, true) {
+            Op::AddResults(room, game, ref of) => {
+                if !self.room(room)?.counted.insert(game) {
                     return Ok(Told::Counted(false));
                 }
                 for outcome in outcomes(of) {
@@ -361,7 +368,7 @@ impl Model {
                 Ok(Told::Counted(true))
             }
             Op::Top(people, limit) => {
-                let kind = if people { Kind::Person } else { Kind::Bot };
+                let kind = kind(people);
                 let mut board: Vec<_> = self
                     .board
                     .iter()
@@ -372,6 +379,10 @@ impl Model {
                 board.sort_by_key(|standing| -billionths(standing));
                 board.truncate(limit.into());
                 Ok(Told::Board(board))
+            }
+            Op::ForgetPlayer(people, id) => {
+                let gone = self.board.remove(&(kind(people), id.to_string()));
+                Ok(Told::Counted(gone.is_some()))
             }
             Op::OpenRooms => {
                 let mut open: Vec<_> = self
@@ -488,7 +499,7 @@ impl<S: Store> Subject<S> {
             Op::Renew(room, which) => store
                 .renew(&name(room), self.fence(room, which), LONG)
                 .await
-                .map(|()| Told::Done),
+                .map(|_| Told::Done),
             Op::Release(room, which) => store
                 .release(&name(room), self.fence(room, which))
                 .await
@@ -497,14 +508,15 @@ impl<S: Store> Subject<S> {
                 .holder(&name(room))
                 .await
                 .map(|held| Told::Holder(held.map(|lease| lease.owner))),
-            Op::AddResults(room, ref of) => store
-                .add_results(&name(room), &outcomes(of))
+            Op::AddResults(room, game, ref of) => store
+                .add_results(&name(room), game.into(), &outcomes(of))
                 .await
                 .map(Told::Counted),
-            Op::Top(people, limit) => {
-                let kind = if people { Kind::Person } else { Kind::Bot };
-                store.top(kind, limit.into()).await.map(Told::Board)
-            }
+            Op::Top(people, limit) => store.top(kind(people), limit.into()).await.map(Told::Board),
+            Op::ForgetPlayer(people, id) => store
+                .forget_player(kind(people), &id.to_string())
+                .await
+                .map(Told::Counted),
             Op::OpenRooms => store.open_rooms().await.map(Told::Rooms),
             Op::PutSession(key, room, expires) => store
                 .put_session(&session(key, room, expires))

@@ -479,7 +479,7 @@ async fn a_call_whose_answer_is_lost_is_done_once_and_answered_truly() {
         won: true,
         points: 3,
     }];
-    assert_eq!(store.add_results("r", &played).await, Ok(true));
+    assert_eq!(store.add_results("r", 1, &played).await, Ok(true));
     let board = store.top(Kind::Person, 9).await.expect("listed");
     assert_eq!((board[0].games, board[0].points), (1, 3));
     cutter.lose_an_answer();

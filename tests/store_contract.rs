@@ -243,8 +243,9 @@ mod laws {
         assert_eq!(store.acquire("x", "a", LONG).await, Err(none()));
         assert_eq!(store.renew("x", FREE, LONG).await, Err(none()));
         assert_eq!(store.release("x", FREE).await, Err(none()));
+        assert_eq!(store.ask("x", LONG).await, Err(none()));
         assert_eq!(store.holder("x").await, Err(none()));
-        assert_eq!(store.add_results("x", &[]).await, Err(none()));
+        assert_eq!(store.add_results("x", 1, &[]).await, Err(none()));
         assert_eq!(store.open_rooms().await, Ok(vec![]));
     }
 
@@ -288,7 +289,16 @@ mod laws {
         store.close("one", FREE, 50).await.expect("closed");
         store.close("one", FREE, 90).await.expect("closed again");
         assert_eq!(store.open_rooms().await.expect("listed"), ["two"]);
-        assert!(store.read("one", 0).await.is_ok());
+        for (room, closed) in [("one", true), ("two", false)] {
+            for from in [0, u32::MAX] {
+                let log = store.read(room, from).await.expect("read");
+                assert_eq!(
+                    (log.closed, log.records.len()),
+                    (closed, 0),
+                    "{room} {from}"
+                );
+            }
+        }
         // Had closing again moved the time, the room would still be kept.
         assert_eq!(store.expire(0, 60).await.map(|gone| gone.rooms), Ok(1));
     }
@@ -444,7 +454,7 @@ mod laws {
                 .append("r", lease.fence, 0, 5, bodies(0..1))
                 .await
                 .map(drop),
-            store.renew("r", lease.fence, LONG).await,
+            store.renew("r", lease.fence, LONG).await.map(drop),
         ] {
             assert!(matches!(gone, Err(StoreError::Fenced { .. })), "{gone:?}");
         }
@@ -473,6 +483,58 @@ mod laws {
         let late = store.append("r", old, 1, 5, bodies(9..10)).await;
         assert_eq!(late, Err(fenced(new)));
         assert_eq!(store.renew("r", old, LONG).await, Err(fenced(new)));
+    }
+
+    pub async fn a_holder_hears_when_it_renews_that_somebody_asks_for_its_room(home: &impl Home) {
+        let (store, other) = (home.open().await, home.open().await);
+        store.create("r", 1).await.expect("created");
+        other.ask("r", LONG).await.expect("nobody has it");
+        let lease = store.acquire("r", "a", LONG).await.expect("free").fence;
+        assert_eq!(store.renew("r", lease, LONG).await, Ok(false));
+        other.ask("r", LONG).await.expect("asked");
+        assert_eq!(store.renew("r", lease, LONG).await, Ok(true));
+        assert_eq!(store.renew("r", lease, LONG).await, Ok(true));
+        // Whoever asks no more is forgotten.
+        other
+            .ask("r", Duration::from_millis(1))
+            .await
+            .expect("asked");
+        while store.renew("r", lease, LONG).await.expect("ours") {}
+        // And who got it is not asked for what others wanted of the last.
+        other.ask("r", LONG).await.expect("asked");
+        store.release("r", lease).await.expect("ours");
+        let lease = other.acquire("r", "b", LONG).await.expect("free").fence;
+        assert_eq!(other.renew("r", lease, LONG).await, Ok(false));
+    }
+
+    pub async fn rooms_that_nobody_holds_any_more_are_found(home: &impl Home) {
+        let store = home.open().await;
+        for room in ["never", "held", "released", "lapsed", "closed"] {
+            store.create(room, 1).await.expect("created");
+        }
+        assert_eq!(store.vacant(9).await, Ok(vec![]));
+        let take = |room: &'static str, time| {
+            let store = store.clone();
+            async move { store.acquire(room, "a", time).await.expect("free").fence }
+        };
+        let held = take("held", LONG).await;
+        let lapsed = take("lapsed", Duration::from_millis(1)).await;
+        let released = take("released", LONG).await;
+        store.release("released", released).await.expect("ours");
+        let closed = take("closed", LONG).await;
+        store.close("closed", closed, 5).await.expect("ours");
+        store.renew("closed", closed, LONG).await.expect("ours");
+        store.release("closed", closed).await.expect("ours");
+        while store.holder("lapsed").await.expect("asked").is_some() {}
+        let mut found = store.vacant(9).await.expect("asked");
+        found.sort_unstable();
+        assert_eq!(found, ["lapsed", "released"]);
+        assert_eq!(store.vacant(1).await.map(|found| found.len()), Ok(1));
+        store.renew("lapsed", lapsed, LONG).await.expect("ours");
+        store.renew("held", held, LONG).await.expect("ours");
+        assert_eq!(store.vacant(9).await, Ok(vec!["released".to_owned()]));
+        take("released", LONG).await;
+        assert_eq!(store.vacant(9).await, Ok(vec![]));
     }
 
     pub async fn a_fence_never_comes_again_not_even_in_a_new_room_of_that_name(home: &impl Home) {
@@ -560,22 +622,22 @@ mod laws {
         }
     }
 
-    pub async fn a_rooms_results_count_once(home: &impl Home) {
+    pub async fn a_games_results_count_once(home: &impl Home) {
         let store = home.open().await;
         store.create("r", 1).await.expect("created");
         let first = [
             outcome(Kind::Person, "ada", true, -7),
             outcome(Kind::Bot, "eliza", false, 5),
         ];
-        assert_eq!(store.add_results("r", &first).await, Ok(true));
+        assert_eq!(store.add_results("r", 1, &first).await, Ok(true));
         let other = [outcome(Kind::Person, "ada", false, 100)];
         for _ in 0..2 {
-            assert_eq!(store.add_results("r", &other).await, Ok(false));
+            assert_eq!(store.add_results("r", 1, &other).await, Ok(false));
         }
         store.create("s", 1).await.expect("created");
         let mut renamed = outcome(Kind::Person, "ada", false, 3);
         renamed.name = "Lady L.".into();
-        assert_eq!(store.add_results("s", &[renamed]).await, Ok(true));
+        assert_eq!(store.add_results("s", 1, &[renamed]).await, Ok(true));
 
         let store = home.open().await;
         let people = store.top(Kind::Person, 10).await.expect("listed");
@@ -588,6 +650,52 @@ mod laws {
         let bots = store.top(Kind::Bot, 10).await.expect("listed");
         assert_eq!(bots.len(), 1);
         assert_eq!((bots[0].points, bots[0].squares), (5, 25));
+    }
+
+    pub async fn every_game_of_a_room_counts_once_in_any_order(home: &impl Home) {
+        let store = home.open().await;
+        store.create("r", 1).await.expect("created");
+        for (game, counts) in [
+            (2, true),
+            (1, true),
+            (2, false),
+            (u32::MAX, true),
+            (1, false),
+        ] {
+            let played = [outcome(Kind::Judge, "ada", true, 1)];
+            let counted = store.add_results("r", game, &played).await;
+            assert_eq!(counted, Ok(counts), "game {game}");
+        }
+        let board = home.open().await.top(Kind::Judge, 10).await;
+        assert_eq!(board.expect("listed")[0].games, 3);
+    }
+
+    pub async fn who_is_forgotten_is_on_no_board_and_begins_anew(home: &impl Home) {
+        let store = home.open().await;
+        store.create("r", 1).await.expect("created");
+        let played = [
+            outcome(Kind::Person, "ada", true, 90),
+            outcome(Kind::Person, "bob", true, 10),
+            outcome(Kind::Judge, "ada", true, 80),
+        ];
+        assert_eq!(store.add_results("r", 1, &played).await, Ok(true));
+        assert_eq!(store.forget_player(Kind::Bot, "ada").await, Ok(false));
+        assert_eq!(store.forget_player(Kind::Person, "ada").await, Ok(true));
+        assert_eq!(store.forget_player(Kind::Person, "ada").await, Ok(false));
+
+        let store = home.open().await;
+        let listed = async |kind| {
+            let board = store.top(kind, 10).await.expect("listed");
+            let games = board.into_iter().map(|one| (one.id, one.games, one.points));
+            games.collect::<Vec<_>>()
+        };
+        assert_eq!(listed(Kind::Person).await, [("bob".into(), 1, 10)]);
+        assert_eq!(listed(Kind::Judge).await, [("ada".into(), 1, 80)]);
+        // What was counted does not come back.
+        assert_eq!(store.add_results("r", 1, &played).await, Ok(false));
+        assert_eq!(store.add_results("r", 2, &played[..1]).await, Ok(true));
+        let ada = ("ada".into(), 1, 90);
+        assert_eq!(listed(Kind::Person).await, [ada, ("bob".into(), 1, 10)]);
     }
 
     pub async fn boards_are_led_by_those_whose_wins_are_surest(home: &impl Home) {
@@ -606,7 +714,7 @@ mod laws {
                 let room = game.to_string();
                 store.create(&room, 1).await.expect("created");
                 let played = outcome(Kind::Bot, id, n < wins, i16::MAX);
-                let counted = store.add_results(&room, &[played]).await;
+                let counted = store.add_results(&room, 1, &[played]).await;
                 assert_eq!(counted, Ok(true));
             }
         }
@@ -650,10 +758,14 @@ macro_rules! keeps_the_contract {
             only_the_newest_lease_writes,
             a_room_has_one_holder_until_it_is_given_back,
             a_lease_that_ran_out_writes_until_somebody_takes_the_room,
+            a_holder_hears_when_it_renews_that_somebody_asks_for_its_room,
+            rooms_that_nobody_holds_any_more_are_found,
             a_fence_never_comes_again_not_even_in_a_new_room_of_that_name,
             of_many_who_take_a_room_one_gets_it,
             a_log_is_trimmed_only_as_far_as_a_snapshot_covers_it,
-            a_rooms_results_count_once,
+            a_games_results_count_once,
+            every_game_of_a_room_counts_once_in_any_order,
+            who_is_forgotten_is_on_no_board_and_begins_anew,
             boards_are_led_by_those_whose_wins_are_surest,
         }
     };
@@ -677,6 +789,21 @@ mod sqlite {
     use super::*;
 
     keeps_the_contract!(SqliteHome::new());
+
+    #[tokio::test]
+    async fn a_house_alone_need_not_wait_for_the_leases_of_its_former_life() {
+        let home = SqliteHome::new();
+        let store = home.open_now();
+        store.create("r", 1).await.expect("created");
+        let before = store.acquire("r", "a", LONG).await.expect("free").fence;
+        store.vacate().await.expect("ours alone");
+        assert_eq!(store.holder("r").await, Ok(None));
+        assert_eq!(store.vacant(9).await, Ok(vec!["r".to_owned()]));
+        let late = store.append("r", before, 0, 5, bodies(0..1)).await;
+        assert!(matches!(late, Err(StoreError::Fenced { .. })), "{late:?}");
+        let now = store.acquire("r", "b", LONG).await.expect("free").fence;
+        assert!(now > before);
+    }
 
     #[tokio::test]
     async fn a_full_disk_is_an_error_and_loses_nothing_stored() {

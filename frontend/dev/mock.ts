@@ -11,10 +11,12 @@ import type { Plugin, PreviewServer, ViteDevServer } from 'vite';
 import { WebSocketServer, type WebSocket } from 'ws';
 
 import { MockGuest, tableRecord } from './tables.ts';
+import type { Boards } from '../src/wire/Boards';
 import type { Doing } from '../src/wire/Doing';
 import type { Event } from '../src/wire/Event';
 import type { FromClient } from '../src/wire/FromClient';
 import type { Line } from '../src/wire/Line';
+import type { Machine } from '../src/wire/Machine';
 import type { Rules } from '../src/wire/Rules';
 import type { Seat } from '../src/wire/Seat';
 import type { Entry } from '../src/room';
@@ -61,6 +63,52 @@ const SCRIPT = [
   },
 ];
 
+const row = (
+  place: number,
+  name: string,
+  wins: number,
+  games: number,
+  low: number,
+  high: number,
+) => ({
+  place,
+  name,
+  machine: false,
+  games,
+  wins,
+  share: wins / games,
+  low,
+  high,
+  points: 60,
+  you: false,
+});
+const machine = { machine: true };
+const BOARDS: Boards = {
+  people: [
+    row(1, 'Ada', 14, 19, 0.51, 0.88),
+    { ...row(2, 'Cecily Cardew', 8, 12, 0.39, 0.86), you: true },
+    row(3, 'Bartholomew Featherstonehaugh', 1, 1, 0.21, 1),
+    row(4, 'Gwendolen', 3, 11, 0.1, 0.57),
+  ],
+  machines: [
+    { ...row(1, 'lady-bracknell', 9, 20, 0.26, 0.66), ...machine },
+    { ...row(2, 'The model', 14, 41, 0.22, 0.49), ...machine },
+    { ...row(3, 'ELIZA', 1, 12, 0.01, 0.35), ...machine },
+  ],
+  judges: [],
+};
+const MACHINES: Machine[] = [
+  { is: 'model' },
+  { is: 'eliza' },
+  { is: 'persona', name: 'lady-bracknell' },
+  { is: 'persona', name: 'lord-goring' },
+];
+const HOUSE: Record<string, unknown> = {
+  'GET /api/boards': BOARDS,
+  'DELETE /api/boards/me': { erased: true },
+  'GET /api/machines': MACHINES,
+};
+
 class MockRoom {
   readonly id = randomUUID().replace(/-/g, '');
   readonly events: Entry[] = [];
@@ -81,7 +129,14 @@ class MockRoom {
       idle_limit_ms: 300_000,
       answer_limit: 600,
     };
-    this.append({ type: 'opened', rules: this.#rules, player, player_seat: this.seat, seed: null });
+    this.append({
+      type: 'opened',
+      rules: this.#rules,
+      player,
+      player_seat: this.seat,
+      seed: null,
+      key: null,
+    });
   }
 
   get #bot(): Seat {
@@ -315,6 +370,17 @@ function replay(request: IncomingMessage, response: ServerResponse, next: () => 
   );
 }
 
+/** The boards, and the machines that a table can have. */
+function house(request: IncomingMessage, response: ServerResponse, next: () => void): void {
+  const found = HOUSE[`${request.method} ${request.url}`];
+  if (found === undefined) {
+    next();
+    return;
+  }
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify(found));
+}
+
 /** The mock as a part of Vite's own server. */
 export function mockServer(): Plugin {
   const attach = (server: ViteDevServer | PreviewServer) => {
@@ -324,6 +390,7 @@ export function mockServer(): Plugin {
       sockets.handleUpgrade(request, stream, head, serve);
     });
     server.middlewares.use(replay);
+    server.middlewares.use(house);
   };
   return { name: 'parlour-mock', configureServer: attach, configurePreviewServer: attach };
 }

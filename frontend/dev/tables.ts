@@ -146,6 +146,10 @@ export class MockTable {
       case 'mute':
         this.#append({ type: 'muted', member: act.member, muted: act.muted });
         return null;
+      case 'hand_over':
+        this.host = act.member;
+        this.#append({ type: 'host_changed', member: act.member });
+        return null;
       case 'setup':
         this.#setup = act.setup;
         this.#append({ type: 'setup_changed', setup: act.setup });

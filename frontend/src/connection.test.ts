@@ -53,6 +53,8 @@ let clock: FakeClock;
 let token: string | null;
 let statuses: Status[];
 let connection: Connection;
+let place: string | null;
+let places: (string | null)[];
 const last = () => {
   const socket = sockets.at(-1);
   if (!socket) throw new Error('no socket was opened');
@@ -64,11 +66,15 @@ beforeEach(() => {
   clock = new FakeClock();
   token = null;
   statuses = [];
+  place = null;
+  places = [];
   connection = new Connection({
-    open: () => {
+    open: (to) => {
+      places.push(to);
       sockets.push(new FakeSocket());
       return last();
     },
+    place: () => place,
     clock,
     random: () => 1,
     session: { get: () => token, set: (value) => (token = value) },
@@ -80,6 +86,40 @@ const arrive = () => {
   last().onopen?.();
   last().hear(welcome);
 };
+
+describe('the way in', () => {
+  it('leads to the room that the page is about, also when it comes back', () => {
+    place = '7K3M-9QXT';
+    connection.start();
+    arrive();
+    last().hear({ type: 'bye', code: 'moved', come_back: true, message: '' });
+    clock.pass(400);
+    expect(places).toEqual(['7K3M-9QXT', '7K3M-9QXT']);
+  });
+
+  it('is changed at once when the page is about another room', () => {
+    connection.start();
+    arrive();
+    place = 'A';
+    connection.goToPlace();
+    expect(connection.status.at).toBe('connecting');
+    arrive();
+    place = 'B';
+    connection.goToPlace();
+    expect(places).toEqual([null, 'A', 'B']);
+    expect(sockets[1]?.closed).toBe(true);
+  });
+
+  it('stays as it is for the same room, and in no room', () => {
+    place = 'A';
+    connection.start();
+    arrive();
+    connection.goToPlace();
+    place = null;
+    connection.goToPlace();
+    expect(places).toEqual(['A']);
+  });
+});
 
 describe('the handshake', () => {
   it('says hello first and is open only after the welcome', () => {

@@ -26,7 +26,10 @@ export interface Clock {
 }
 
 export interface Wiring {
-  open(): Socket;
+  /** Opens a socket to `place`: a room, whose people meet in one server, or null. */
+  open(place: string | null): Socket;
+  /** Where the next socket has to go. */
+  place(): string | null;
   clock: Clock;
   /** Uniform in [0, 1). */
   random(): number;
@@ -76,6 +79,7 @@ export class Connection {
   #wiring: Wiring;
   #status: Status = { at: 'closed' };
   #socket: Socket | null = null;
+  #place: string | null = null;
   #welcomed = false;
   #attempt = 0;
   #full = false;
@@ -111,6 +115,18 @@ export class Connection {
     if (this.#status.at === 'waiting') this.#connect();
   }
 
+  /**
+   * Comes anew if the line leads past the room that it is for now: in front of several servers
+   * only the way in decides which one answers. Whoever is in no room stays where they are.
+   */
+  goToPlace(): void {
+    const at = this.#status.at;
+    const place = this.#wiring.place();
+    if (place !== null && place !== this.#place && (at === 'open' || at === 'connecting')) {
+      this.#connect();
+    }
+  }
+
   /** Sends a request. Resolves once, always. */
   request(request: Request): Promise<Reply> {
     const socket = this.#socket;
@@ -126,7 +142,8 @@ export class Connection {
   #connect(): void {
     this.#drop();
     this.#become({ at: 'connecting' });
-    const socket = this.#wiring.open();
+    this.#place = this.#wiring.place();
+    const socket = this.#wiring.open(this.#place);
     this.#socket = socket;
     // A late word from a socket that was let go must not be heard.
     const current = (then: () => void) => {

@@ -9,6 +9,8 @@ const SESSION = 'parlour.session';
 
 /** What somebody in the house is doing: a game for two, a table, or nothing. */
 export interface Visit {
+  /** The room that it is about, if any: the line is to lead to the server that has it. */
+  place(): string | null;
   /** What to say to be back where one was, after every welcome. */
   comeback(): Request | null;
   /** What came of that. */
@@ -16,7 +18,12 @@ export interface Visit {
   hear(message: ToClient): void;
 }
 
-const NOWHERE: Visit = { comeback: () => null, resumed: () => {}, hear: () => {} };
+const NOWHERE: Visit = {
+  place: () => null,
+  comeback: () => null,
+  resumed: () => {},
+  hear: () => {},
+};
 
 class House {
   status = $state.raw<Status>({ at: 'closed' });
@@ -36,10 +43,12 @@ class House {
 
   constructor() {
     this.#connection = new Connection({
-      open: () => {
+      open: (place) => {
         const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-        return openSocket(`${scheme}//${location.host}/ws`);
+        const path = place === null ? '/ws' : `/ws/${encodeURIComponent(place)}`;
+        return openSocket(`${scheme}//${location.host}${path}`);
       },
+      place: () => this.#visit.place(),
       clock: {
         after(ms, then) {
           const timer = setTimeout(then, ms);
@@ -59,6 +68,11 @@ class House {
     addEventListener('online', () => this.#connection.retryNow());
   }
 
+  /** What the house knows this browser by, if they have met. A secret. */
+  session(): string | null {
+    return localStorage.getItem(SESSION);
+  }
+
   get online(): boolean {
     return this.status.at === 'open';
   }
@@ -67,6 +81,7 @@ class House {
   receive(visit: Visit): boolean {
     this.#visit = visit;
     this.problem = null;
+    this.#connection.goToPlace();
     const open = this.#connection.status.at === 'open';
     this.#connection.start();
     return open;

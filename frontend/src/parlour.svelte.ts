@@ -54,6 +54,10 @@ class Parlour implements Visit {
     if (house.receive(this)) this.#resume();
   }
 
+  place(): string | null {
+    return this.#wanted;
+  }
+
   comeback(): Request | null {
     if (!this.#wanted) return null;
     const held = this.room?.room === this.#wanted ? this.room : null;

@@ -81,6 +81,10 @@ class Party implements Visit {
     if (this.#wanted === room) this.#getUp();
   }
 
+  place(): string | null {
+    return this.#wanted;
+  }
+
   comeback(): Request | null {
     if (this.#watching) return { type: 'lobby', watch: true };
     const room = this.#wanted;
@@ -272,6 +276,11 @@ class Party implements Visit {
           break;
         case 'went':
           house.say(t.sayTable.went(name(event.member)));
+          break;
+        case 'host_changed':
+          house.say(
+            event.member === after.you ? t.sayTable.youHost : t.sayTable.host(name(event.member)),
+          );
           break;
         case 'said':
           if (event.member === after.you) break;

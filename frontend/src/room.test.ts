@@ -19,6 +19,7 @@ const opened = (mode: Mode): Event => ({
   player: 'Ada',
   player_seat: 'A',
   seed: null,
+  key: null,
 });
 const asked = (round: number): Event => ({ type: 'asked', round, text: `question ${round}` });
 const mine = (round: number): Event => ({ type: 'answered', round, seat: 'A', text: 'mine' });

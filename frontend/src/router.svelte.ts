@@ -6,11 +6,13 @@ export type Route =
   | { page: 'play'; room: string }
   | { page: 'replay'; room: string }
   | { page: 'tables' }
+  | { page: 'boards' }
   | { page: 'new-table' }
   | { page: 'table'; room: string };
 
 export function parse(path: string): Route {
   if (/^\/tables\/?$/.test(path)) return { page: 'tables' };
+  if (/^\/boards\/?$/.test(path)) return { page: 'boards' };
   if (/^\/tables\/new\/?$/.test(path)) return { page: 'new-table' };
   const [, page, room] = /^\/(play|replay|t)\/([^/]+)\/?$/.exec(path) ?? [];
   if (!page || !room) return { page: 'lobby' };

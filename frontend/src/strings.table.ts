@@ -77,13 +77,10 @@ export const table = {
       if (machine.is === 'model') return 'The chat model';
       return machine.is === 'eliza' ? 'ELIZA (1966)' : machine.name;
     },
-    adds: { model: 'The chat model', eliza: 'ELIZA, 1966', persona: 'A persona' } satisfies Record<
-      Machine['is'],
-      string
-    >,
     add: 'Add',
     addLabel: 'Which machine?',
-    personaName: 'Name of the persona',
+    personas: 'Personas of this house',
+    notHere: (machine: string) => `${machine} is not in this house any more: take it away.`,
     remove: (machine: string) => `Take ${machine} away`,
     fewer: (of: string) => `${of}: one fewer`,
     more: (of: string) => `${of}: one more`,
@@ -149,6 +146,10 @@ export const table = {
     muted: 'muted',
     mute: (name: string) => `Mute ${name}`,
     unmute: (name: string) => `Let ${name} speak`,
+    makeHost: (name: string) => `Make ${name} the host`,
+    makeHostTitle: (name: string) => `Make ${name} the host?`,
+    makeHostText: 'They start and stop games and set the rules from then on; you do not.',
+    makeHostYes: 'Hand it over',
     remove: (name: string) => `Remove ${name}`,
     removeTitle: (name: string) => `Remove ${name} from the table?`,
     removeText: 'They cannot come back to this table.',
@@ -320,6 +321,8 @@ export const table = {
   sayTable: {
     came: (name: string) => `${name} has come.`,
     went: (name: string) => `${name} has gone.`,
+    host: (name: string) => `${name} is the host now.`,
+    youHost: 'You are the host now.',
     said: (name: string, text: string) => `${name} says: ${text}`,
     started: 'The game begins.',
     question: (text: string) => `The question: ${text}`,

@@ -1,5 +1,6 @@
 /** Everything the pages say. One language for now; another is another object of this shape. */
 import { roman } from './numerals';
+import { boards } from './strings.boards';
 import { table } from './strings.table';
 import type { Bye } from './wire/Bye';
 import type { Ending } from './wire/Ending';
@@ -27,7 +28,8 @@ const en = {
     lead: 'Two witnesses sit behind paper screens, you and a machine, and a judge questions both. After five rounds at most, the judge has to say which one of you is human.',
     how: 'How it works',
     nameLabel: 'Your name',
-    nameHint: 'Optional. It goes on the record of the game; the judge never sees it.',
+    nameHint:
+      'Optional. It goes on the record of the game and on the boards; the judge never sees it.',
     kind: 'What will you play?',
     kinds: {
       direct: {
@@ -231,6 +233,7 @@ const en = {
       too_slow: { title: 'The line was too slow', text: 'Come back when it is better.' },
       silent: { title: 'Nothing was heard from you', text: 'Your seat may still be yours.' },
       full: { title: 'Every seat is taken', text: 'Come back a little later.' },
+      moved: { title: 'Your table was moved', text: 'Come back to it.' },
       old_client: {
         title: 'This page is older than the house',
         text: 'The server has been renewed since you opened it. Load the page again.',
@@ -271,6 +274,7 @@ const en = {
     ended: (text: string) => `The game is over. ${text}.`,
   },
   ...table,
+  ...boards,
 };
 
 export type Strings = typeof en;

@@ -1,44 +1,67 @@
 //! Sockets at the limit: how many come in a second, what each costs the server at rest, how
-//! long a line is on its way, and how long it takes until everybody is back.
+//! long a token and a line are on their way, and how long it takes until everybody is back.
 //!
 //! The servers are processes of their own, this one is the client of all of them, and all
-//! share one machine: figures are for server and client together.
+//! share one machine: figures are for server and client together. A wait is taken between two
+//! readings of this process's monotonic clock: when a text is written to a socket, and when
+//! the bytes that carry it are read from another. The first reading travels in the text.
 
 mod client;
+mod clock;
 mod crowd;
 mod fanout;
+mod goals;
 mod scenes;
 mod sides;
+mod tables;
+mod writer;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use serde::Serialize;
 
 use self::{
     fanout::FanOut,
-    scenes::{Figures, Plan},
+    goals::Goal,
+    scenes::{Contest, FannedOut, Plan, Standing, Visited},
     sides::Side,
+    tables::{Gallery, Streaming, Streams, Watched},
 };
-use super::{Latencies, stream};
+
+/// Sockets in the large room of a comparison, and lines a second that are said there.
+const GALLERY: usize = 1_000;
+const GALLERY_LINES: u32 = 4;
+
+/// Between two lines that a table's spectators hear: no person may talk faster for long.
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Sockets that visit Parlour itself
+    /// Sockets that visit Parlour itself; 0 leaves that out
     #[arg(long, default_value_t = 10_000)]
     sockets: usize,
-    /// Lines a second while they chat
+    /// Messages a second while they chat, and lines a second in a comparison
     #[arg(long, default_value_t = 500)]
     lines: u32,
-    /// Seconds that they chat
+    /// Seconds of each part in which something is said
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Rooms that stream tokens; 0 leaves that out
+    /// Tables at which questions are written; 0 leaves that out
     #[arg(long, default_value_t = 200)]
-    rooms: u32,
-    /// Token streams at the same time, 20 tokens a second each
+    rooms: usize,
+    /// People at each of them
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=7))]
+    people: u8,
+    /// Questions that are written at the same time
     #[arg(long, default_value_t = 100)]
-    streams: u32,
+    streams: usize,
+    /// Tokens a second of each question
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tokens: u32,
+    /// Spectators of one table; 0 leaves that out
+    #[arg(long, default_value_t = 1_000)]
+    spectators: usize,
     /// Measure fan-out against others as well: `baseline`, or NAME=COMMAND of a server that
     /// speaks as tests/peers do; repeatable
     #[arg(long, value_parser = against)]
@@ -75,60 +98,109 @@ fn against(value: &str) -> Result<Side, String> {
 #[derive(Debug, Default, Serialize)]
 struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
-    parlour: Option<Figures>,
-    /// Worker's socket to player's socket.
+    visited: Option<Visited>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    streaming: Option<Latencies>,
-    /// Medians over the rounds, our own sockets first.
-    sides: Vec<Figures>,
+    streaming: Option<Streaming>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watched: Option<Watched>,
+    /// Fan-out beside others, our own sockets first.
+    sides: Vec<Standing>,
+    goals: Vec<Goal>,
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(which) = options.serve {
         return fanout::serve(which).await;
     }
-    scenes::raise_file_limit(options.sockets.max(options.peer_sockets))?;
+    let people = usize::from(options.people);
+    let most = [
+        options.sockets,
+        options.rooms * people,
+        options.spectators,
+        options.peer_sockets,
+    ];
+    scenes::raise_file_limit(most.into_iter().max().unwrap_or_default())?;
     let mut report = Report::default();
-    let plan = Plan {
-        sockets: options.sockets,
-        members: 1,
-        lines: options.lines,
-        seconds: options.seconds,
-    };
     if options.sockets > 0 {
-        let figures = scenes::measure(&Side::House, plan).await?;
-        figures.print();
-        report.parlour = Some(figures);
+        let visited = scenes::visit(Plan {
+            sockets: options.sockets,
+            lines: options.lines,
+            seconds: options.seconds,
+        })
+        .await?;
+        visited.print();
+        report.goals.extend(goals::of_visit(&visited));
+        report.visited = Some(visited);
     }
     if options.rooms > 0 {
-        let samples = stream::measure(options.rooms, 1, 50, options.streams).await?;
-        let latencies = Latencies::of("token, worker's socket to player's", &samples)?;
-        latencies.show();
-        report.streaming = Some(latencies);
+        let streaming = tables::streams(Streams {
+            tables: options.rooms,
+            people,
+            streams: options.streams,
+            tokens_per_second: options.tokens,
+            seconds: options.seconds,
+        })
+        .await?;
+        streaming.print();
+        report.goals.extend(goals::of_streaming(&streaming));
+        report.streaming = Some(streaming);
+    }
+    if options.spectators > 0 {
+        let lines = Duration::from_secs(options.seconds).as_millis() / PAUSE.as_millis();
+        let watched = tables::gallery(Gallery {
+            spectators: options.spectators,
+            lines: usize::try_from(lines)?,
+            pause: PAUSE,
+        })
+        .await?;
+        watched.print();
+        report.goals.extend(goals::of_gallery(&watched));
+        report.watched = Some(watched);
     }
     if !options.against.is_empty() {
-        let plan = Plan {
-            sockets: options.peer_sockets,
-            members: options.members,
-            ..plan
-        };
-        let ours = Side::FanOut(FanOut::Sockets);
-        let sides: Vec<&Side> = std::iter::once(&ours).chain(&options.against).collect();
-        let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); sides.len()];
-        for round in 0..options.rounds {
-            for (side, rounds) in sides.iter().zip(&mut rounds) {
-                eprintln!("round {} of {}: {}", round + 1, options.rounds, side.name());
-                rounds.push(scenes::measure(side, plan).await?);
-            }
+        report.sides = compare(&options).await?;
+        println!("beside each other, medians of {} rounds", options.rounds);
+        for side in &report.sides {
+            side.print();
         }
-        report.sides = rounds
-            .iter()
-            .filter_map(|rounds| Figures::median(rounds))
-            .collect();
-        scenes::compare(&report.sides);
+        let others = report.sides.get(1..).unwrap_or_default();
+        report.goals.extend(goals::of_contest(others));
+    }
+    println!("goals");
+    for goal in &report.goals {
+        goal.print();
     }
     if let Some(path) = options.json {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(())
+}
+
+/// Runs all sides in turn; who begins changes from round to round.
+async fn compare(options: &Options) -> anyhow::Result<Vec<Standing>> {
+    let plan = Contest {
+        sockets: options.peer_sockets,
+        members: options.members,
+        lines: options.lines,
+        gallery: GALLERY.min(options.peer_sockets),
+        gallery_lines: GALLERY_LINES,
+        seconds: options.seconds.div_ceil(2),
+    };
+    let ours = Side::FanOut(FanOut::Sockets);
+    let sides: Vec<&Side> = std::iter::once(&ours).chain(&options.against).collect();
+    let mut rounds: Vec<Vec<FannedOut>> = vec![Vec::new(); sides.len()];
+    for round in 0..options.rounds {
+        for turn in 0..sides.len() {
+            let at = (round + turn) % sides.len();
+            println!("round {} of {}", round + 1, options.rounds);
+            let figures = scenes::fan_out(sides[at], plan).await?;
+            figures.print();
+            rounds[at].push(figures);
+        }
+    }
+    let ours = rounds[0].clone();
+    Ok(rounds
+        .into_iter()
+        .filter_map(|rounds| Standing::of(rounds, &ours))
+        .collect())
 }

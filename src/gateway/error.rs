@@ -17,6 +17,10 @@ pub(crate) enum GatewayError {
     TooManyConnections(Duration),
     #[error("this is no WebSocket handshake: {0}")]
     Handshake(HandshakeError),
+    #[error("say who you are: `Authorization: Bearer` and the session of your welcome")]
+    NoSession,
+    #[error("the server is overrun; try again")]
+    Overrun,
     #[error("there is nothing here")]
     NotFound,
     #[error("the store cannot be read now; try again")]
@@ -32,7 +36,7 @@ impl GatewayError {
     pub(super) fn wait(&self) -> Option<u64> {
         match self {
             Self::TooManyConnections(wait) => Some(wait.as_secs().max(1)),
-            Self::Store(_) => Some(10),
+            Self::Store(_) | Self::Overrun => Some(10),
             _ => None,
         }
     }
@@ -48,7 +52,8 @@ impl ResponseError for GatewayError {
         match self {
             Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
             Self::TooManyConnections(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoSession => StatusCode::UNAUTHORIZED,
+            Self::Store(_) | Self::Overrun => StatusCode::SERVICE_UNAVAILABLE,
             Self::Handshake(HandshakeError::GetMethodRequired) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Handshake(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,

@@ -1,6 +1,10 @@
 //! What operators and their machines look at: alive, ready, and numbers.
 
-use std::{fmt::Write, sync::Arc, sync::atomic::Ordering};
+use std::{
+    fmt::Write,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -23,11 +27,17 @@ pub(crate) struct Vitals {
     pub(crate) crew: Crew,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) socket_cap: usize,
+    /// It was told to stop.
+    pub(crate) draining: AtomicBool,
 }
 
 #[derive(Serialize)]
 struct Readiness {
     ready: bool,
+    /// This server's name among those that share the store.
+    server: String,
+    /// Whether it was told to stop, and hands its rooms over.
+    draining: bool,
     /// `ready`, `away`, or `none` when every seat is played by another server.
     worker: &'static str,
     /// The fleet's workers that hold the model.
@@ -79,8 +89,11 @@ pub(crate) async fn ready(vitals: web::Data<Vitals>) -> HttpResponse {
         Ok(()) => "ready".to_owned(),
         Err(error) => error.to_string(),
     };
+    let draining = vitals.draining.load(Ordering::Relaxed);
     let readiness = Readiness {
-        ready: worker != "away" && store == "ready",
+        ready: worker != "away" && store == "ready" && !draining,
+        server: vitals.house.tenure.server.to_string(),
+        draining,
         worker,
         fleet: fleet.into_iter().map(Member::from).collect(),
         store,
@@ -127,6 +140,18 @@ fn page(vitals: &Vitals) -> String {
         "counter",
         "Rooms that fell and were rebuilt from their logs.",
         tally.rebuilt.load(Ordering::Relaxed),
+    );
+    page.one(
+        "parlour_rooms_moved_total",
+        "counter",
+        "Rooms that were given up to another server.",
+        tally.moved.load(Ordering::Relaxed),
+    );
+    page.one(
+        "parlour_rooms_adopted_total",
+        "counter",
+        "Rooms without a server that this one took.",
+        tally.adopted.load(Ordering::Relaxed),
     );
     page.one(
         "parlour_sockets_too_slow_total",

@@ -2,7 +2,10 @@
 
 use std::{
     io::Write,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,15 +17,16 @@ use actix_web::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
 };
 
 use super::{
+    boards,
     crew::Crew,
     doorkeeper::{DoorRules, Doorkeeper},
     error::GatewayError,
     health::{self, Vitals},
-    listen, pages,
+    listen, machines, pages,
     reaper::Reaper,
     replay,
     socket::{self, Porch},
@@ -38,16 +42,21 @@ use crate::{
     },
     rooms::{
         House, Mind,
-        hall::{Close, Hall},
+        cast::Cast,
+        hall::{Close, Drain, Hall},
         identity::now,
         seats::SeatKey,
         session::Doorway,
         tally::Tally,
+        tenure::Tenure,
     },
     store::{AnyStore, Store, StoreError, home::Home},
     wire::worker::Sampling,
     worker::deterministic::Deterministic,
 };
+
+/// How long rooms get to be given up: a store that does not answer is not waited for.
+const MOVING: Duration = Duration::from_secs(8);
 
 /// How long sessions get to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -114,6 +123,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     settings.check()?;
     let home = Home::take(&settings.data)?;
     let store = AnyStore::open(&settings.redis, &home).await?;
+    if store.is_shared() && settings.secret.is_none() {
+        tracing::warn!(
+            "several servers may share the store, but PARLOUR_SECRET is not set: a seat token of \
+             one is none at another"
+        );
+    }
     let crew = Crew::start(&settings)?;
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
@@ -131,8 +146,14 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         room_cap: settings.rooms as usize,
         keep: Duration::from_millis(keep),
         tally: Arc::new(Tally::default()),
+        tenure: Tenure::new(store.is_shared(), settings.room_lease()),
     };
     let tally = Arc::clone(&house.tally);
+    let name = Arc::clone(&house.tenure.server);
+    let cast = match &house.witness.backend {
+        Backend::Remote(_) => Cast::default(),
+        _ => Cast::new(Some(settings.models.adapters()?)),
+    };
     let hall = Hall::new(Arc::new(house.clone())).start();
     let socket_cap = settings.sockets as usize;
     let permits = Arc::new(Semaphore::new(socket_cap));
@@ -142,6 +163,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
             hall: hall.clone(),
             tally: Arc::clone(&tally),
             ping_every,
+            cast: cast.clone(),
         }),
         reaper: Reaper::start(ping_every, tally)?,
         permits: Arc::clone(&permits),
@@ -158,13 +180,17 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         crew: crew.clone(),
         permits: Arc::clone(&permits),
         socket_cap,
+        draining: AtomicBool::new(false),
     });
+    let draining = vitals.clone();
     let house = web::Data::new(house);
+    let cast = web::Data::new(cast);
     listen::raise_file_limit(socket_cap);
     let pages = move || {
         App::new()
             .app_data(vitals.clone())
             .app_data(house.clone())
+            .app_data(cast.clone())
             .wrap(
                 DefaultHeaders::new()
                     .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
@@ -182,10 +208,14 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .route("/health/ready", read().to(health::ready))
                     .route("/metrics", read().to(health::metrics))
                     .route("/api/replay/{room}", read().to(replay::replay))
+                    .route("/api/boards", read().to(boards::boards))
+                    .route("/api/boards/me", web::delete().to(boards::erase))
+                    .route("/api/machines", read().to(machines::machines))
                     .route("/", read().to(pages::index))
                     .route("/play/{room:.*}", read().to(pages::index))
                     .route("/replay/{room:.*}", read().to(pages::index))
                     .route("/t/{room:.*}", read().to(pages::index))
+                    .route("/boards", read().to(pages::index))
                     .route("/tables", read().to(pages::index))
                     .route("/tables/{rest:.*}", read().to(pages::index))
                     .default_service(read().to(pages::file)),
@@ -199,7 +229,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let handle = server.handle();
     let running = actix_web::rt::spawn(server);
     let sweeper = actix_web::rt::spawn(sweep(store, keep));
-    announce(address);
+    announce(address, &name);
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -207,8 +237,23 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("closing; games go on after the next start");
-    hall.do_send(Close);
+    draining.draining.store(true, Ordering::Relaxed);
+    hall.do_send(Drain);
+    let notice = settings.notice();
+    tracing::info!(
+        ?notice,
+        "closing; games go on elsewhere, or after the next start"
+    );
+    tokio::select! {
+        () = tokio::time::sleep(notice) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let (done, moved) = oneshot::channel();
+    hall.do_send(Close { done });
+    if tokio::time::timeout(MOVING, moved).await.is_err() {
+        tracing::warn!("some rooms were not given back; their leases will run out");
+    }
     // A permit comes back when its session is gone.
     let everyone = u32::try_from(socket_cap).unwrap_or(u32::MAX);
     let goodbyes = tokio::time::timeout(FAREWELL, permits.acquire_many(everyone));
@@ -238,11 +283,11 @@ fn read() -> Route {
 }
 
 /// Says where the server listens, on standard output, for people and for scripts that wait.
-fn announce(address: std::net::SocketAddr) {
+fn announce(address: std::net::SocketAddr, server: &str) {
     let mut out = std::io::stdout().lock();
     // Nobody may be reading; the server is for those who come over the network.
     let _ = writeln!(out, "ready on http://{address}").and_then(|()| out.flush());
-    tracing::info!(%address, "ready");
+    tracing::info!(%address, server, "ready");
 }
 
 fn mind(

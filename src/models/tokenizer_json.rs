@@ -1,5 +1,7 @@
 //! Text to tokens and back by a `tokenizer.json` of the Hugging Face hub.
 
+mod library;
+
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -16,10 +18,6 @@ use crate::wire::worker::{Message, Role};
 const MAX_TOKENS: u32 = 1 << 21;
 /// How often text that spells special tokens is cut before they are left out of it.
 const MAX_CUTS: usize = 4;
-/// How much longer the steps before the vocabulary may make a text, all together. Those of
-/// real models make it some ten times as long at worst, a file that repeats a step any
-/// number of times.
-const MAX_GROWTH: f64 = 4096.0;
 /// SentencePiece's stand-in for a space.
 const SPACE: char = '\u{2581}';
 
@@ -53,29 +51,6 @@ pub(crate) struct HubTokenizer {
     suffix: Vec<u32>,
     /// Whether any special token ends a reply: encoder-decoders write theirs in between.
     control_ends: bool,
-}
-
-/// How many times as long a normaliser or pre-tokenizer can make a text, at most.
-fn growth(step: &Value) -> f64 {
-    let length = |value: &Value| value.as_str().map_or(1.0, |text| text.len().max(1) as f64);
-    match step["type"].as_str() {
-        Some("Sequence") => ["normalizers", "pretokenizers"]
-            .iter()
-            .filter_map(|list| step[list].as_array())
-            .flatten()
-            .map(growth)
-            .product(),
-        Some("Replace") => length(&step["content"]),
-        Some("Prepend") => length(&step["prepend"]),
-        Some("Metaspace") => length(&step["replacement"]).max(3.0),
-        // A byte above 127 becomes a letter of two.
-        Some("ByteLevel") => 2.0,
-        // Unicode's longest: one sign of three bytes becomes eighteen letters; the blob of
-        // `Precompiled` is made from the same tables.
-        Some("NFKC" | "NFKD" | "Precompiled" | "BertNormalizer" | "Nmt") => 18.0,
-        Some("NFC" | "NFD" | "Lowercase") => 3.0,
-        _ => 1.0,
-    }
 }
 
 impl HubTokenizer {
@@ -112,21 +87,8 @@ impl HubTokenizer {
             Some(text) => super::hub_export::config::object("tokenizer_config.json", text)?,
             None => Value::Null,
         };
-        if json["model"]["type"] == "Unigram" && !json["model"]["unk_id"].is_u64() {
-            return Err(refuse("no token for what it does not know".into()).into());
-        }
-        let growth = growth(&json["normalizer"]) * growth(&json["pre_tokenizer"]);
-        if growth > MAX_GROWTH {
-            return Err(refuse(format!("steps that make a text {growth} times as long")).into());
-        }
         let spelling = Spelling::of(&json["decoder"])?;
-        let mut tokenizer = Tokenizer::from_bytes(tokenizer)
-            .map_err(|error| refuse(format!("parts that do not fit: {error}")))?;
-        tokenizer.set_encode_special_tokens(true);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|error| refuse(error.to_string()))?
-            .with_padding(None);
+        let tokenizer = library::build(tokenizer, &json).map_err(refuse)?;
 
         let mut texts: Vec<(String, u32)> = tokenizer.get_vocab(true).into_iter().collect();
         texts.sort_by_key(|(_, id)| *id);
@@ -228,7 +190,7 @@ impl HubTokenizer {
     }
 
     fn encode_onto(&self, tokens: &mut Vec<u32>, text: &str, cuts: usize) {
-        let encoding = match self.tokenizer.encode(text, false) {
+        let encoding = match library::encode(&self.tokenizer, text, false) {
             Ok(encoding) => encoding,
             Err(error) => {
                 tracing::error!(%error, "a text cannot be turned into tokens");
@@ -387,10 +349,8 @@ fn lines(messages: &[Message], prefill: &str) -> String {
 /// What the tokenizer's post-processor puts before and behind a text.
 fn around(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), String> {
     let ids = |special| {
-        let encoding = tokenizer.encode("a", special);
-        encoding
-            .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|error| error.to_string())
+        let encoding = library::encode(tokenizer, "a", special)?;
+        Ok::<_, String>(encoding.get_ids().to_vec())
     };
     let (bare, whole) = (ids(false)?, ids(true)?);
     let at = (0..=whole.len().saturating_sub(bare.len()))

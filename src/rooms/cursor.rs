@@ -305,6 +305,7 @@ mod tests {
                 player: "Ada".into(),
                 player_seat: Seat::A,
                 seed: Some(7),
+                key: None,
             },
             Event::Asked {
                 round: 1,

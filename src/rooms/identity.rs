@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::play::UnixMillis;
+use crate::play::{UnixMillis, party::NAMELESS};
 
 /// Longest name, characters.
 pub const NAME_LIMIT: usize = 24;
@@ -121,7 +121,7 @@ pub(crate) fn tidy_name(name: &str) -> String {
     let short: String = printable.trim().chars().take(NAME_LIMIT).collect();
     let short = short.trim_end();
     if short.is_empty() {
-        "Guest".to_owned()
+        NAMELESS.to_owned()
     } else {
         short.to_owned()
     }

@@ -162,6 +162,16 @@ impl<P: Play> Journal<P> {
             .map(|entry| entry.at)
     }
 
+    /// Everything that happened, as the server knows it.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &P::Event> {
+        self.entries.iter().map(|entry| &entry.event)
+    }
+
+    /// How many games are over.
+    pub(crate) fn finished(&self) -> usize {
+        self.over.len()
+    }
+
     /// When the log begins.
     pub(crate) fn first_at(&self) -> UnixMillis {
         self.entries.first().map_or(0, |entry| entry.at)

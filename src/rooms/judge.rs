@@ -10,8 +10,8 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 use futures_util::future::try_join;
 
 use super::{
-    messages::{AskQuestion, GiveOpinion, GiveVerdict, LetGo, Made, TurnError},
-    opinion,
+    messages::{Ask, LetGo, Made, TurnError},
+    opinion::{self, OpinionBrief},
     seeds::{self, Draw, Purpose},
     turn::{Mind, TRIES, Voice, forget, is_too_long, persist, write},
 };
@@ -61,89 +61,58 @@ impl Judge {
     pub(crate) fn new(mind: Mind) -> Self {
         Self { mind, turn: None }
     }
-
-    /// Takes a turn instead of the former one.
-    fn begin(
-        &mut self,
-        voice: Voice,
-        work: impl AsyncFnOnce(&Mind, &Voice) -> Result<Made, TurnError> + 'static,
-        ctx: &mut Context<Self>,
-    ) {
-        if let Some(former) = self.turn.take() {
-            ctx.cancel_future(former);
-        }
-        let mind = self.mind.clone();
-        let turn = async move {
-            match work(&mind, &voice).await {
-                Ok(made) => voice.finish(made),
-                Err(error) => voice.fail(error),
-            }
-        };
-        self.turn = Some(ctx.spawn(turn.into_actor(self).map(|(), judge, _| judge.turn = None)));
-    }
 }
 
 impl Actor for Judge {
     type Context = Context<Self>;
 }
 
-impl Handler<AskQuestion> for Judge {
-    type Result = ();
+/// What the judge can be asked for.
+pub(crate) trait Task: 'static {
+    async fn make(&self, mind: &Mind, voice: &Voice) -> Result<Made, TurnError>;
+}
 
-    fn handle(&mut self, message: AskQuestion, ctx: &mut Self::Context) {
-        let AskQuestion {
-            turn,
-            attempt,
-            brief,
-            room,
-        } = message;
-        self.begin(
-            Voice::new(room, turn, attempt),
-            async move |mind: &Mind, voice: &Voice| {
-                Ok(Made::Question(question(&brief, mind, voice).await?))
-            },
-            ctx,
-        );
+impl Task for QuestionBrief {
+    async fn make(&self, mind: &Mind, voice: &Voice) -> Result<Made, TurnError> {
+        Ok(Made::Question(question(self, mind, voice).await?))
     }
 }
 
-impl Handler<GiveVerdict> for Judge {
-    type Result = ();
-
-    fn handle(&mut self, message: GiveVerdict, ctx: &mut Self::Context) {
-        let GiveVerdict {
-            turn,
-            attempt,
-            brief,
-            room,
-        } = message;
-        self.begin(
-            Voice::new(room, turn, attempt),
-            async move |mind: &Mind, voice: &Voice| {
-                Ok(Made::Verdict(verdict(&brief, mind, voice).await?))
-            },
-            ctx,
-        );
+impl Task for VerdictBrief {
+    async fn make(&self, mind: &Mind, voice: &Voice) -> Result<Made, TurnError> {
+        Ok(Made::Verdict(verdict(self, mind, voice).await?))
     }
 }
 
-impl Handler<GiveOpinion> for Judge {
+impl Task for OpinionBrief {
+    async fn make(&self, mind: &Mind, voice: &Voice) -> Result<Made, TurnError> {
+        Ok(Made::Opinion(opinion::opinion(self, mind, voice).await?))
+    }
+}
+
+impl<T: Task> Handler<Ask<T>> for Judge {
     type Result = ();
 
-    fn handle(&mut self, message: GiveOpinion, ctx: &mut Self::Context) {
-        let GiveOpinion {
+    /// Takes this turn instead of the former one.
+    fn handle(&mut self, message: Ask<T>, ctx: &mut Self::Context) {
+        let Ask {
             turn,
             attempt,
             brief,
             room,
         } = message;
-        self.begin(
-            Voice::new(room, turn, attempt),
-            async move |mind: &Mind, voice: &Voice| {
-                Ok(Made::Opinion(opinion::opinion(&brief, mind, voice).await?))
-            },
-            ctx,
-        );
+        if let Some(former) = self.turn.take() {
+            ctx.cancel_future(former);
+        }
+        let mind = self.mind.clone();
+        let voice = Voice::new(room, turn, attempt);
+        let turn = async move {
+            match brief.make(&mind, &voice).await {
+                Ok(made) => voice.finish(made),
+                Err(error) => voice.fail(error),
+            }
+        };
+        self.turn = Some(ctx.spawn(turn.into_actor(self).map(|(), judge, _| judge.turn = None)));
     }
 }
 

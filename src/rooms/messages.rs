@@ -22,6 +22,7 @@ use crate::{
         imitation::{Ending, Kind, Mode, Verdict},
         party::{Act, Chair, Opinion, Role, Setup},
     },
+    store::Fence,
     wire::browser::{Bye, RefusalCode, TableCard, ToClient},
 };
 
@@ -176,12 +177,30 @@ pub(crate) struct GetUp {
     pub(crate) for_good: bool,
 }
 
-/// The house closes: stop, and leave the game as the log has it.
+/// Nobody needs the room any more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Shut;
 
+/// The room goes to another server: finish what is being written, and stop. The game is as the
+/// log has it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct MoveOut {
+    /// Somebody else has it already, so that nothing more can be written.
+    pub(crate) lost: bool,
+}
+
 // ---- room → hall
+
+/// A room has its lease, and is to be kept in it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RoomHeld {
+    pub(crate) room: String,
+    pub(crate) life: u32,
+    pub(crate) fence: Fence,
+}
 
 /// A room reached the end of its game.
 #[derive(Message)]
@@ -212,6 +231,14 @@ pub(crate) struct CardChanged {
     pub(crate) card: Option<TableCard>,
 }
 
+/// Somebody left a table for good, or was removed: the session does not belong there any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SeatGivenUp {
+    pub(crate) room: String,
+    pub(crate) key: SessionKey,
+}
+
 /// A room's actor is no more. Sent however that came about.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -225,52 +252,37 @@ pub(crate) struct RoomGone {
 pub(crate) enum Gone {
     /// Nobody needs it any more.
     Done,
+    /// It is free for another server.
+    Moved,
+    /// Another server has it.
+    Lost,
+    /// What is stored of it cannot be played.
+    Unfit,
     /// It panicked, or found that its state is not the log's.
     Unexpected,
 }
 
 // ---- room → bot and judge
 
-/// The bot's turn.
+/// A machine's turn.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Answer {
+pub(crate) struct Ask<B> {
     pub(crate) turn: TurnId,
     /// The first attempt that the room will listen to.
     pub(crate) attempt: u32,
-    pub(crate) brief: AnswerBrief,
+    pub(crate) brief: B,
     pub(crate) room: Recipient<FromTurn>,
 }
 
+/// The bot's turn.
+pub(crate) type Answer = Ask<AnswerBrief>;
 /// The judge's turn: a question.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct AskQuestion {
-    pub(crate) turn: TurnId,
-    pub(crate) attempt: u32,
-    pub(crate) brief: QuestionBrief,
-    pub(crate) room: Recipient<FromTurn>,
-}
-
+pub(crate) type AskQuestion = Ask<QuestionBrief>;
 /// The judge's turn: a verdict.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct GiveVerdict {
-    pub(crate) turn: TurnId,
-    pub(crate) attempt: u32,
-    pub(crate) brief: VerdictBrief,
-    pub(crate) room: Recipient<FromTurn>,
-}
-
+pub(crate) type GiveVerdict = Ask<VerdictBrief>;
 /// The judge's turn: an opinion of many witnesses.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct GiveOpinion {
-    pub(crate) turn: TurnId,
-    pub(crate) attempt: u32,
-    pub(crate) brief: OpinionBrief,
-    pub(crate) room: Recipient<FromTurn>,
-}
+pub(crate) type GiveOpinion = Ask<OpinionBrief>;
 
 /// Lets go of the turn in hand.
 #[derive(Message)]

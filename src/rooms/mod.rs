@@ -11,6 +11,7 @@ mod audience;
 mod bot;
 mod briefs;
 mod bucket;
+pub mod cast;
 mod cursor;
 mod frame;
 pub mod hall;
@@ -23,11 +24,13 @@ mod opinion;
 pub(crate) mod play;
 pub mod pulse;
 mod receipt;
+pub(crate) mod results;
 mod room;
 pub mod seats;
 mod seeds;
 pub mod session;
 pub mod tally;
+pub mod tenure;
 mod turn;
 mod turns;
 
@@ -59,4 +62,6 @@ pub struct House {
     /// How long a session is remembered after it was last seen.
     pub keep: Duration,
     pub tally: Arc<tally::Tally>,
+    /// How rooms are held.
+    pub tenure: tenure::Tenure,
 }

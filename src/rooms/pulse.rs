@@ -36,6 +36,7 @@ const SPARED: u8 = 0;
 const TOO_SLOW: u8 = 1;
 const ELSEWHERE: u8 = 2;
 const RESTARTING: u8 = 3;
+const MOVED: u8 = 4;
 
 impl Pulse {
     pub fn new(now: u64) -> Self {
@@ -61,6 +62,7 @@ impl Pulse {
         let word = match bye {
             Bye::Elsewhere => ELSEWHERE,
             Bye::Restarting => RESTARTING,
+            Bye::Moved => MOVED,
             _ => TOO_SLOW,
         };
         // Losing the race means that another word is there already, which is as good.
@@ -75,6 +77,7 @@ impl Pulse {
             SPARED => None,
             ELSEWHERE => Some(Bye::Elsewhere),
             RESTARTING => Some(Bye::Restarting),
+            MOVED => Some(Bye::Moved),
             _ => Some(Bye::TooSlow),
         }
     }

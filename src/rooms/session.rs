@@ -16,6 +16,7 @@ use actix::{
 
 use super::{
     bucket::Bucket,
+    cast::Cast,
     frame::Frame,
     hall::{ANSWER_LIMIT, Hall},
     identity::NAME_LIMIT,
@@ -25,8 +26,9 @@ use super::{
     receipt::Receipt,
     tally::Tally,
 };
-use crate::wire::browser::{
-    Bye, FromClient, Limits, MAX_CLIENT_FRAME, PROTOCOL, RefusalCode, ToClient,
+use crate::{
+    play::party::Act,
+    wire::browser::{Bye, FromClient, Limits, MAX_CLIENT_FRAME, PROTOCOL, RefusalCode, ToClient},
 };
 
 /// Messages that wait for a client before its room keeps them back.
@@ -62,6 +64,8 @@ pub struct Doorway {
     pub hall: Addr<Hall>,
     pub tally: Arc<Tally>,
     pub ping_every: Duration,
+    /// Who can be set up to play at a table.
+    pub cast: Cast,
 }
 
 enum State {
@@ -155,6 +159,7 @@ impl Session {
         let why = match bye {
             Bye::Elsewhere => "this session was opened elsewhere",
             Bye::Restarting => "the server restarts",
+            Bye::Moved => "the room is another server's now",
             _ => "you read too slowly",
         };
         self.bye(bye, why, ctx);
@@ -247,6 +252,16 @@ impl Session {
     }
 
     fn pass_on(&mut self, id: u32, message: FromClient, ctx: &mut Context<Self>) {
+        if let FromClient::OpenTable { setup, .. }
+        | FromClient::Act {
+            act: Act::Setup { setup },
+            ..
+        } = &message
+            && let Err(why) = self.door.cast.check(setup)
+        {
+            self.refuse(id, RefusalCode::Malformed, &why, ctx);
+            return;
+        }
         let wish = match message {
             FromClient::Answer { round, text, .. } => {
                 return self.play(id, Move::Answer { round, text }, ctx);
@@ -434,6 +449,7 @@ pub fn close_code(bye: Bye) -> (u16, bool) {
         Bye::TooSlow => (4001, true),
         Bye::Silent => (4002, true),
         Bye::Full => (4003, true),
+        Bye::Moved => (4004, true),
         Bye::OldClient => (4100, false),
         Bye::Hostile => (4101, false),
         Bye::Elsewhere => (4102, false),

@@ -49,6 +49,10 @@ pub struct Tally {
     refusals: [AtomicU64; REFUSALS.len()],
     /// Rooms that stopped unexpectedly and were rebuilt from their logs.
     pub rebuilt: AtomicU64,
+    /// Rooms that went to another server while people could sit in them.
+    pub moved: AtomicU64,
+    /// Rooms without a server that this one took.
+    pub adopted: AtomicU64,
     /// Sockets let go because they did not read.
     pub too_slow: AtomicU64,
 }
@@ -64,6 +68,14 @@ impl Tally {
 
     pub(crate) fn too_slow(&self, sockets: u64) {
         self.too_slow.fetch_add(sockets, Ordering::Relaxed);
+    }
+
+    pub(crate) fn moved(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn adopted(&self) {
+        self.adopted.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn rebuilt(&self) {

@@ -27,7 +27,10 @@ impl AnyStore {
     /// As [`RedisStore::open`]'s and [`SqliteStore::open`]'s.
     pub async fn open(shared: &RedisSettings, home: &Home) -> Result<Self, StoreError> {
         let Some(url) = &shared.redis_url else {
-            return Ok(SqliteStore::open(&home.database())?.into());
+            let store = SqliteStore::open(&home.database())?;
+            // Nobody but us uses the folder, so whoever held a room is no more.
+            store.vacate().await?;
+            return Ok(store.into());
         };
         let options = Options {
             prefix: shared.redis_prefix.clone(),
@@ -42,6 +45,11 @@ impl AnyStore {
             Self::Sqlite(_) => "sqlite",
             Self::Redis(_) => "redis",
         }
+    }
+
+    /// Whether other servers may use it at the same time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
     }
 
     /// What an answer is worth, in the word of [`super::redis::Durability::name`].
@@ -121,8 +129,12 @@ impl Store for AnyStore {
         in_either!(self, acquire(room, owner, ttl))
     }
 
-    async fn renew(&self, room: &str, fence: Fence, ttl: Duration) -> Result<(), StoreError> {
+    async fn renew(&self, room: &str, fence: Fence, ttl: Duration) -> Result<bool, StoreError> {
         in_either!(self, renew(room, fence, ttl))
+    }
+
+    async fn ask(&self, room: &str, ttl: Duration) -> Result<(), StoreError> {
+        in_either!(self, ask(room, ttl))
     }
 
     async fn release(&self, room: &str, fence: Fence) -> Result<(), StoreError> {
@@ -133,16 +145,29 @@ impl Store for AnyStore {
         in_either!(self, holder(room))
     }
 
-    async fn add_results(&self, room: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
-        in_either!(self, add_results(room, outcomes))
+    async fn add_results(
+        &self,
+        room: &str,
+        game: u32,
+        outcomes: &[Outcome],
+    ) -> Result<bool, StoreError> {
+        in_either!(self, add_results(room, game, outcomes))
     }
 
     async fn top(&self, kind: Kind, limit: u32) -> Result<Vec<Standing>, StoreError> {
         in_either!(self, top(kind, limit))
     }
 
+    async fn forget_player(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        in_either!(self, forget_player(kind, id))
+    }
+
     async fn open_rooms(&self) -> Result<Vec<String>, StoreError> {
         in_either!(self, open_rooms())
+    }
+
+    async fn vacant(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        in_either!(self, vacant(limit))
     }
 
     async fn put_session(&self, session: &SessionRecord) -> Result<(), StoreError> {

@@ -2,14 +2,21 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 /// The 97.5 % quantile of the normal distribution: intervals hold 95 %.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// Who plays: people and machines have boards of their own.
+/// What somebody did: people and machines who were questioned have boards of their own, and
+/// so have those who judged them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// A person who was a witness.
     Person,
+    /// A machine that was a witness.
     Bot,
+    /// Whoever said who is human, people and the AI alike.
+    Judge,
 }
 
 impl Kind {
@@ -18,6 +25,7 @@ impl Kind {
         match self {
             Self::Person => "person",
             Self::Bot => "bot",
+            Self::Judge => "judge",
         }
     }
 }
@@ -28,11 +36,19 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Under which id a person's results are kept: a hash of the session's key, which is itself
+/// the hash of what the browser holds, so that no board names a session.
+pub fn person_id(key: &str) -> String {
+    let digest = Sha256::new_with_prefix(b"parlour board\n").chain_update(key);
+    let bytes = digest.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What one game brought one player.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub kind: Kind,
-    /// The same in every game of that player: a session's key, a persona's id.
+    /// The same in every game of that player: [`person_id`], a machine's name.
     pub id: String,
     /// As shown; the newest one is kept.
     pub name: String,
@@ -194,6 +210,15 @@ mod tests {
         // 1, 2, 3: mean 2, s = 1, t(2) / √3 = 2.484.
         let Interval { low, high } = standing(3, 0, 6, 14).mean_interval().unwrap();
         assert!(near(low, 2.0 - 2.484, 1e-3) && near(high, 2.0 + 2.484, 1e-3));
+    }
+
+    #[test]
+    fn a_person_is_the_same_in_every_game_and_no_board_names_the_session() {
+        let (ada, bob) = (person_id("ada's key"), person_id("bob's key"));
+        assert_eq!(ada, person_id("ada's key"));
+        assert!(ada != bob && ada.len() == 64 && !ada.contains("key"));
+        // A key is a hash itself: hashing it as it was hashed must not give the id.
+        assert_ne!(format!("{:?}", Sha256::digest(b"k")), person_id("k"));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Log {
     pub records: Vec<Record>,
     /// Offset that the next event will get.
     pub next: u32,
+    /// Whether the room is finished.
+    pub closed: bool,
 }
 
 /// The state of a room after its first `offset` events, so that a rebuild need not read them.
@@ -201,7 +203,8 @@ pub trait Store: Clone + Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<Lease, StoreError>> + Send;
 
-    /// Lets the lease run for `ttl` from now on, also one that ran out.
+    /// Lets the lease run for `ttl` from now on, also one that ran out. Gives whether somebody
+    /// asks for the room ([`Self::ask`]).
     ///
     /// # Errors
     /// [`StoreError::NoSuchRoom`]; [`StoreError::Fenced`] when it is not the newest.
@@ -210,7 +213,15 @@ pub trait Store: Clone + Send + Sync + 'static {
         room: &str,
         fence: Fence,
         ttl: Duration,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Leaves word for whoever holds the room that somebody else would have it. It is
+    /// forgotten when `ttl` has passed, and when somebody takes the room.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRoom`].
+    fn ask(&self, room: &str, ttl: Duration)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Gives the room back: anybody may take it at once, and this lease writes no more.
     /// Giving it back again changes nothing.
@@ -229,14 +240,15 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// [`StoreError::NoSuchRoom`].
     fn holder(&self, room: &str) -> impl Future<Output = Result<Option<Lease>, StoreError>> + Send;
 
-    /// Adds what a room's game brought its players to the boards, once: later calls for the
-    /// same room change nothing and give false.
+    /// Adds what game number `game` of a room brought its players to the boards, once: later
+    /// calls for the same game change nothing and give false. Games may come in any order.
     ///
     /// # Errors
     /// [`StoreError::NoSuchRoom`].
     fn add_results(
         &self,
         room: &str,
+        game: u32,
         outcomes: &[Outcome],
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
@@ -251,11 +263,30 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Standing>, StoreError>> + Send;
 
+    /// Takes a player off the board of that kind, with all that was counted; whether there
+    /// was anything. Games that were counted are not counted again; what comes later begins
+    /// anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] alone.
+    fn forget_player(
+        &self,
+        kind: Kind,
+        id: &str,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// The rooms that are not closed, the oldest first.
     ///
     /// # Errors
     /// [`StoreError::Failed`] alone.
     fn open_rooms(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// Rooms that are not closed, that somebody has held, and that nobody holds now; at most
+    /// `limit`, in any order.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] alone.
+    fn vacant(&self, limit: u32) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
     /// Keeps a session in place of the one with the same key. A home may forget it by itself
     /// once `expires_at` has passed by the home's own clock.

@@ -346,6 +346,8 @@ pub enum Bye {
     Silent,
     /// 4003: the full house. Come back later.
     Full,
+    /// 4004: the room is another server's now. Come back.
+    Moved,
     /// 4100: another protocol. Reload the page.
     OldClient,
     /// 4101: frames no client of ours sends.

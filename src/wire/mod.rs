@@ -1,6 +1,7 @@
 //! What crosses a border, one file per border. Types only: every rule about them
 //! lives with the side that keeps it.
 
+pub mod boards;
 pub mod browser;
 pub mod fleet;
 pub mod worker;

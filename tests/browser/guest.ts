@@ -23,8 +23,9 @@ export const doing = (page: Page): Locator => page.getByTestId('doing');
 export const verdict = (page: Page): Locator => page.getByTestId('verdict');
 export const mine = (page: Page): Locator => page.getByTestId('mine');
 
-export async function takeSeat(page: Page, kind: Kind, mode: Mode): Promise<void> {
+export async function takeSeat(page: Page, kind: Kind, mode: Mode, name = ''): Promise<void> {
   await page.goto('/');
+  if (name) await page.getByLabel('Your name').fill(name);
   await page.getByRole('radio', { name: KINDS[kind] }).check();
   await page.getByRole('radio', { name: MODES[mode] }).check();
   const sit = page.getByRole('button', { name: 'Take your seat' });
@@ -66,7 +67,7 @@ export async function playToTheEnd(page: Page, round = 1): Promise<number> {
 export async function line(page: Page) {
   let cut = false;
   let open: WebSocketRoute[] = [];
-  await page.routeWebSocket('**/ws', (socket) => {
+  await page.routeWebSocket(/\/ws(\/[0-9A-Za-z-]+)?$/, (socket) => {
     if (cut) {
       void socket.close({ code: 1011 });
       return;

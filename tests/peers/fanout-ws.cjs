@@ -43,7 +43,7 @@ setInterval(() => {
     socket.isAlive = false;
     socket.ping();
   }
-}, 10_000);
+}, 5_000);
 
 http.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => {
   console.log(`ready on http://127.0.0.1:${http.address().port}`);

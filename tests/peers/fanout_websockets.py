@@ -35,8 +35,8 @@ async def main():
         0,
         backlog=4096,
         compression=None,
-        ping_interval=10,
-        ping_timeout=30,
+        ping_interval=5,
+        ping_timeout=15,
     ) as server:
         port = server.sockets[0].getsockname()[1]
         print(f"ready on http://127.0.0.1:{port}", flush=True)

@@ -111,7 +111,7 @@ fn setups_that_nobody_can_play_are_refused() {
 }
 
 #[test]
-fn only_the_host_sets_up_starts_stops_mutes_and_removes() {
+fn only_the_host_sets_up_starts_stops_mutes_removes_and_hands_over() {
     let mut party = Party::open(setup(Bench::Machine, 2, 2), &[W, W], 1);
     for act in [
         Act::Setup {
@@ -125,6 +125,7 @@ fn only_the_host_sets_up_starts_stops_mutes_and_removes() {
             muted: true,
         },
         Act::Remove { member: Member(0) },
+        Act::HandOver { member: Member(1) },
     ] {
         assert_eq!(party.try_act(1, act), Err(Refusal::NotHost));
     }
@@ -290,6 +291,31 @@ fn the_table_passes_to_the_next_when_the_host_leaves_or_stays_away() {
         Some(Member(3)),
         "whoever finds an empty table has it"
     );
+}
+
+#[test]
+fn the_host_hands_the_office_to_whom_they_choose_also_during_a_game() {
+    let mut party = Party::open(setup(Bench::Machine, 2, 2), &[W, W, S], 1);
+    let hand_over = |member| Act::HandOver {
+        member: Member(member),
+    };
+    assert_eq!(
+        party.act(0, hand_over(2)),
+        [Event::HostChanged { member: Member(2) }]
+    );
+    assert_eq!(party.try_act(0, hand_over(0)), Err(Refusal::NotHost));
+    assert_eq!(party.try_act(0, Act::Start), Err(Refusal::NotHost));
+    party.act(2, Act::Start);
+    assert_eq!(
+        party.act(2, hand_over(1)),
+        [Event::HostChanged { member: Member(1) }]
+    );
+    assert_eq!(party.act(1, hand_over(1)), [], "it is theirs already");
+    // Whoever is gone cannot have it.
+    party.act(0, Act::Leave);
+    assert_eq!(party.try_act(1, hand_over(0)), Err(Refusal::NoSuchMember));
+    assert_eq!(party.try_act(1, hand_over(9)), Err(Refusal::NoSuchMember));
+    assert_eq!(party.table.host(), Some(Member(1)));
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         prop_oneof![3 => Just(Act::Start), 1 => Just(Act::Stop)],
         (member(), any::<bool>()).prop_map(|(member, muted)| Act::Mute { member, muted }),
         member().prop_map(|member| Act::Remove { member }),
+        member().prop_map(|member| Act::HandOver { member }),
     ]
 }
 

@@ -6,7 +6,7 @@ use parlour::play::{
 };
 use proptest::prelude::*;
 
-use crate::table::{Loaded, Table, dice, rules, verdict};
+use crate::table::{Loaded, Table, dice, rules, verdict, without_key};
 
 fn any_kind() -> impl Strategy<Value = Kind> {
     prop_oneof![Just(Kind::Direct), Just(Kind::Inverse)]
@@ -78,6 +78,7 @@ fn command(attempt: Try, game: &Game) -> Command {
     let named = |off: i32| game.round().saturating_add_signed(off);
     match attempt {
         Try::Open(rules) => Command::Open {
+            key: String::new(),
             rules,
             player: "Eve".into(),
         },
@@ -149,10 +150,14 @@ fn check_laws(table: &Table) -> Result<(), TestCaseError> {
     for (place, (_, event)) in table.log.iter().enumerate() {
         prop_assert_eq!(place == 0, matches!(event, Event::Opened { .. }));
         let shown = game.shown(event);
+        let keyless = without_key(event);
+        if let Some(Event::Opened { key, .. }) = &shown {
+            prop_assert_eq!(key, &None, "whose session it is is never shown");
+        }
         if game.is_over() {
             prop_assert_eq!(
                 shown.as_ref(),
-                Some(event),
+                Some(&keyless),
                 "everything is shown at the end"
             );
             continue;
@@ -185,7 +190,7 @@ proptest! {
         let mut now: UnixMillis = 10_000;
         prop_assert_eq!(
             table.give_with(Command::Tick, now, &mut dice), Err(Refusal::NotOpen));
-        table.give_with(Command::Open { rules, player: "Ada".into() }, now, &mut dice)
+        table.give_with(Command::Open { rules, player: "Ada".into(), key: "k".into() }, now, &mut dice)
             .expect("generated rules are lawful");
         for (attempt, jump) in tries {
             now = now.saturating_add_signed(jump);
@@ -218,7 +223,7 @@ proptest! {
         throw in any::<u32>(),
     ) {
         let mut table = Table::default();
-        table.give_with(Command::Open { rules: rules.clone(), player: "Ada".into() }, 0, &mut dice(throw))
+        table.give_with(Command::Open { rules: rules.clone(), player: "Ada".into(), key: "k".into() }, 0, &mut dice(throw))
             .expect("generated rules are lawful");
         let mut steps = 0;
         while !table.game.is_over() {
@@ -240,7 +245,8 @@ proptest! {
         for (what, round, seat, at) in order {
             let event = match what {
                 0 => Event::Opened {
-                    rules: rules(Kind::Direct, Mode::Blind), player: "x".into(), player_seat: seat, seed: None },
+                    rules: rules(Kind::Direct, Mode::Blind), player: "x".into(), player_seat: seat, seed: None,
+                    key: None },
                 1 => Event::Asked { round, text: "?".into() },
                 2 | 3 => Event::Answered { round, seat, text: "y".into() },
                 4 => Event::Judged { round, verdict: verdict(seat, 255) },

@@ -58,6 +58,7 @@ impl Table {
         table
             .give_with(
                 Command::Open {
+                    key: String::new(),
                     rules,
                     player: "Ada".into(),
                 },
@@ -129,4 +130,13 @@ impl Table {
     pub fn replayed(&self) -> Game {
         rebuild(self.log.iter().map(|(at, event)| (*at, event)))
     }
+}
+
+/// The event as anybody may see it at last: whose session it is is never shown.
+pub fn without_key(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Event::Opened { key, .. } = &mut event {
+        *key = None;
+    }
+    event
 }

@@ -1,71 +1,10 @@
 //! Behind the Caddyfile of this repository, with a real Caddy.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-};
-
 use futures_util::{SinkExt, StreamExt};
 use parlour::play::imitation::{Kind, Mode};
-use tempfile::TempDir;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
-use crate::support::{client::Client, house::House, models};
-
-/// A Caddy in front of some houses. Killed when dropped.
-struct Caddy {
-    child: Child,
-    address: String,
-    _home: TempDir,
-}
-
-impl Caddy {
-    fn before(houses: &[&House]) -> Self {
-        let port = {
-            let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            taken.local_addr().expect("bound").port()
-        };
-        let home = tempfile::tempdir().expect("a folder");
-        let upstreams: Vec<&str> = houses.iter().map(|house| house.address.as_str()).collect();
-        let program = std::env::var_os("PARLOUR_CADDY").unwrap_or("caddy".into());
-        let mut child = Command::new(program)
-            .args(["run", "--adapter", "caddyfile", "--config"])
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Caddyfile"))
-            .env("PARLOUR_SITE", format!("http://127.0.0.1:{port}"))
-            .env("PARLOUR_UPSTREAMS", upstreams.join(" "))
-            .env("HOME", home.path())
-            .env("XDG_DATA_HOME", home.path())
-            .env("XDG_CONFIG_HOME", home.path())
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("Caddy starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let serving = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains("serving initial configuration"));
-        assert!(serving, "Caddy says that it serves");
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            address: format!("127.0.0.1:{port}"),
-            _home: home,
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-}
-
-impl Drop for Caddy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::support::{caddy::Caddy, client::Client, house::House, models};
 
 /// Sockets that a house has open now.
 async fn sockets(house: &House) -> usize {

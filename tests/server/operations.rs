@@ -14,11 +14,13 @@ async fn a_house_that_needs_no_worker_is_ready_at_once() {
     assert_eq!(page(&house, "/health/live").await.status(), 200);
     let ready = page(&house, "/health/ready").await;
     assert_eq!(ready.status(), 200);
-    let body: serde_json::Value = ready.json().await.expect("json");
+    let mut body: serde_json::Value = ready.json().await.expect("json");
+    let server = body["server"].take();
+    assert_eq!(server.as_str().map(str::len), Some(16));
     assert_eq!(
         body,
         serde_json::json!({
-            "ready": true, "worker": "none", "store": "ready",
+            "ready": true, "server": null, "draining": false, "worker": "none", "store": "ready",
             "home": "sqlite", "durability": "disk",
         })
     );

@@ -379,3 +379,38 @@ async fn a_hundred_spectators_hear_the_same_bytes() {
         assert_eq!(*other, heard[0]);
     }
 }
+
+#[tokio::test]
+async fn the_welcome_of_who_left_or_was_removed_names_the_table_no_more() {
+    let mut house = House::with_toy(&[]);
+    let mut guests = three(&house, &setup(Bench::Machine, Mode::Blind)).await;
+    let room = guests[0].known.room.clone();
+    let sessions: Vec<String> = guests
+        .iter()
+        .map(|guest| guest.client.session.clone())
+        .collect();
+    let (cleo, ben) = (guests.pop().expect("Cleo"), guests.pop().expect("Ben"));
+    let mut ada = guests.pop().expect("Ada");
+    // One sits there when she is removed, the other one is away.
+    let ben_is = ben.known.you;
+    drop(ben);
+    ada.follow(|known| !known.present.contains(&ben_is)).await;
+    let away = Client::enter(&house, Some(&sessions[1])).await;
+    assert_eq!(away.room.as_ref(), Some(&room), "a place is kept");
+    drop(away);
+    for member in [cleo.known.you, ben_is] {
+        ada.act(Act::Remove { member }).await;
+    }
+    ada.follow(|known| known.count(|event| matches!(event, Event::Went { .. })) == 2)
+        .await;
+    for session in &sessions[1..] {
+        let again = Client::enter(&house, Some(session)).await;
+        assert_eq!((again.session == *session, again.room), (true, None));
+    }
+    house.fall();
+    house.rise();
+    for (session, expected) in sessions.iter().zip([Some(&room), None, None]) {
+        let again = Client::enter(&house, Some(session)).await;
+        assert_eq!(again.room.as_ref(), expected);
+    }
+}

@@ -7,4 +7,4 @@ import type { Setup } from "./Setup";
 /**
  * What a member does.
  */
-export type Act = { "act": "take", role: Role, } | { "act": "say", text: string, } | { "act": "leave" } | { "act": "question", round: number, text: string, } | { "act": "answer", round: number, text: string, } | { "act": "vote", ballot: Ballot, } | { "act": "call_vote" } | { "act": "setup", setup: Setup, } | { "act": "start" } | { "act": "stop" } | { "act": "mute", member: Member, muted: boolean, } | { "act": "remove", member: Member, } | { "act": "rematch" };
+export type Act = { "act": "take", role: Role, } | { "act": "say", text: string, } | { "act": "leave" } | { "act": "question", round: number, text: string, } | { "act": "answer", round: number, text: string, } | { "act": "vote", ballot: Ballot, } | { "act": "call_vote" } | { "act": "setup", setup: Setup, } | { "act": "start" } | { "act": "stop" } | { "act": "mute", member: Member, muted: boolean, } | { "act": "remove", member: Member, } | { "act": "rematch" } | { "act": "hand_over", member: Member, };

@@ -3,4 +3,4 @@
 /**
  * Why the server closes. The number of each is its WebSocket close code.
  */
-export type Bye = "restarting" | "too_slow" | "silent" | "full" | "old_client" | "hostile" | "elsewhere";
+export type Bye = "restarting" | "too_slow" | "silent" | "full" | "moved" | "old_client" | "hostile" | "elsewhere";

@@ -16,4 +16,8 @@ player_seat: Seat,
 /**
  * Every random draw of the models derives from this. Shown after the end.
  */
-seed: number | null, } | { "type": "asked", round: number, text: string, } | { "type": "answered", round: number, seat: Seat, text: string, } | { "type": "judged", round: number, verdict: Verdict, } | { "type": "ended", ending: Ending, outcome: Outcome | null, };
+seed: number | null, 
+/**
+ * Hash of the player's session; known to the server alone.
+ */
+key: string | null, } | { "type": "asked", round: number, text: string, } | { "type": "answered", round: number, seat: Seat, text: string, } | { "type": "judged", round: number, verdict: Verdict, } | { "type": "ended", ending: Ending, outcome: Outcome | null, };

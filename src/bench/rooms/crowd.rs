@@ -15,7 +15,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::client::{Frame, Socket};
+use super::{
+    client::{Frame, Socket},
+    clock::{Clock, histogram},
+};
 use crate::wire::browser::{FromClient, PROTOCOL, ToClient};
 
 /// Handshakes that are under way at the same time.
@@ -26,6 +29,9 @@ const GLANCE: Duration = Duration::from_millis(2);
 
 /// How long a crowd may take to come in, or to be pinged.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What a server of [`super::fanout`] answers to who joins.
+const JOINED: &str = "joined";
 
 /// The language of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +58,7 @@ impl Dialect {
     /// Whether this lets it in, and the token to come back with.
     fn entered(self, text: &str) -> anyhow::Result<Option<Option<String>>> {
         match self {
-            Self::FanOut { .. } => Ok((text == "joined").then_some(None)),
+            Self::FanOut { .. } => Ok((text == JOINED).then_some(None)),
             Self::House => match serde_json::from_str(text)? {
                 ToClient::Welcome { session, .. } => Ok(Some(Some(session))),
                 ToClient::Bye { message, .. } => anyhow::bail!("sent away: {message}"),
@@ -87,10 +93,19 @@ impl Dialect {
     }
 }
 
+/// What a socket is told to do.
+enum Order {
+    /// Say a line that tells when it was said.
+    Line,
+    Say(String),
+}
+
 /// What all sockets of a crowd write down.
 struct Record {
-    start: Instant,
+    clock: Clock,
     entered: AtomicUsize,
+    /// Answers to [`Crowd::gather`].
+    joined: AtomicUsize,
     /// Sockets that were pinged in this round of pings.
     pinged: AtomicUsize,
     round: AtomicU32,
@@ -99,19 +114,12 @@ struct Record {
     tokens: Mutex<Vec<Option<String>>>,
 }
 
-impl Record {
-    /// Microseconds since the crowd was made. Wraps after an hour; a crowd does not last.
-    fn now(&self) -> u32 {
-        u32::try_from(self.start.elapsed().as_micros()).unwrap_or(u32::MAX)
-    }
-}
-
 /// The crowd.
 pub(super) struct Crowd {
     server: SocketAddr,
     dialect: Dialect,
     record: Arc<Record>,
-    orders: Vec<mpsc::UnboundedSender<String>>,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
     tasks: JoinSet<()>,
 }
 
@@ -122,12 +130,13 @@ impl Crowd {
             server,
             dialect,
             record: Arc::new(Record {
-                start: Instant::now(),
+                clock: Clock::start(),
                 entered: AtomicUsize::new(0),
+                joined: AtomicUsize::new(0),
                 pinged: AtomicUsize::new(0),
                 round: AtomicU32::new(0),
                 lost: AtomicUsize::new(0),
-                latencies: Mutex::new(Histogram::new(3)?),
+                latencies: Mutex::new(histogram()?),
                 tokens: Mutex::default(),
             }),
             orders: Vec::new(),
@@ -191,19 +200,49 @@ impl Crowd {
 
     /// Says `lines` a second for that long, by turns of the rooms; gives each listener's wait.
     pub async fn chat(&self, lines: u32, time: Duration) -> anyhow::Result<Histogram<u64>> {
+        let audience = self.dialect.audience();
+        let rooms = self.orders.len() / audience;
+        anyhow::ensure!(rooms > 0, "nobody to say anything");
+        // Neighbours in turn are far apart, so that no room hears two lines at once.
+        let speaker = |said: usize| said * 7919 % rooms * audience;
+        self.talk(lines, time, speaker, audience).await
+    }
+
+    /// Lets the first `people` join one room besides their own.
+    pub async fn gather(&self, people: usize) -> anyhow::Result<()> {
+        self.record.joined.store(0, Ordering::Relaxed);
+        for order in self.orders.iter().take(people) {
+            order.send(Order::Say("join gallery".into()))?;
+        }
+        self.wait_for(people, |record| &record.joined).await
+    }
+
+    /// Has the first of those who gathered say `lines` a second to the `people` there.
+    pub async fn address(
+        &self,
+        lines: u32,
+        time: Duration,
+        people: usize,
+    ) -> anyhow::Result<Histogram<u64>> {
+        self.talk(lines, time, |_| 0, people).await
+    }
+
+    async fn talk(
+        &self,
+        lines: u32,
+        time: Duration,
+        speaker: impl Fn(usize) -> usize,
+        audience: usize,
+    ) -> anyhow::Result<Histogram<u64>> {
         lock(&self.record.latencies).reset();
-        let rooms = self.orders.len() / self.dialect.audience();
-        anyhow::ensure!(rooms > 0 && lines > 0, "nobody to say anything");
+        anyhow::ensure!(lines > 0, "nothing to say");
         let mut beat = tokio::time::interval(Duration::from_secs(1) / lines);
         let total = u64::from(lines) * time.as_secs();
         for said in 0..usize::try_from(total)? {
             beat.tick().await;
-            // Neighbours in turn are far apart, so that no room hears two lines at once.
-            let room = said * 7919 % rooms;
-            let line = self.dialect.line(self.record.now())?;
-            self.orders[room * self.dialect.audience()].send(line)?;
+            self.orders[speaker(said)].send(Order::Line)?;
         }
-        let expected = total * self.dialect.audience() as u64;
+        let expected = total * audience as u64;
         let patience = Instant::now() + Duration::from_secs(10);
         while lock(&self.record.latencies).len() < expected && Instant::now() < patience {
             tokio::time::sleep(GLANCE).await;
@@ -215,6 +254,11 @@ impl Crowd {
             heard.len()
         );
         Ok(heard)
+    }
+
+    /// What each was given to come back with.
+    pub fn tokens(&self) -> Vec<Option<String>> {
+        lock(&self.record.tokens).clone()
     }
 
     async fn wait_for(
@@ -238,7 +282,8 @@ impl Crowd {
     }
 }
 
-async fn enter(
+/// Shakes hands and says who it is; gives the token to come back with.
+pub(super) async fn enter(
     server: SocketAddr,
     dialect: Dialect,
     number: usize,
@@ -264,13 +309,21 @@ async fn attend(
     mut socket: Socket,
     dialect: Dialect,
     record: &Record,
-    mut orders: mpsc::UnboundedReceiver<String>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
 ) -> anyhow::Result<()> {
     let mut pinged = 0;
     loop {
         let frame = tokio::select! {
             order = orders.recv() => match order {
-                Some(line) => { socket.say(&line).await?; continue }
+                Some(Order::Line) => {
+                    let line = dialect.line(record.clock.now())?;
+                    socket.say(&line).await?;
+                    continue;
+                }
+                Some(Order::Say(text)) => {
+                    socket.say(&text).await?;
+                    continue;
+                }
                 None => return Ok(()),
             },
             frame = socket.hear() => frame?,
@@ -278,8 +331,11 @@ async fn attend(
         match frame {
             Frame::Text(text) => {
                 if let Some(stamp) = dialect.stamp(&text) {
-                    let wait = record.now().saturating_sub(stamp);
+                    let heard_at = record.clock.at(socket.heard_at());
+                    let wait = heard_at.saturating_sub(stamp);
                     lock(&record.latencies).saturating_record(u64::from(wait));
+                } else if text == JOINED {
+                    record.joined.fetch_add(1, Ordering::Relaxed);
                 }
             }
             Frame::Ping => {

@@ -6,7 +6,7 @@
 //! | `join ROOM` | `joined` |
 //! | `say LINE` | `LINE`, to everybody who joined that room |
 //!
-//! and ping every socket every ten seconds. They print `ready on http://ADDRESS` first.
+//! and ping every socket every five seconds. They print `ready on http://ADDRESS` first.
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ use crate::{
     },
 };
 
-const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// Lines that may wait for a member before it misses some.
 const MAILBOX: usize = 64;

@@ -217,6 +217,46 @@ fn what_cannot_be_turned_into_bytes_is_refused_by_name() {
     assert!(made(&json, json!({}), ends).is_err());
 }
 
+#[test]
+fn what_the_library_would_panic_at_is_refused_in_words() {
+    let template = |single: Value| {
+        let mut json = unigram();
+        json["post_processor"]["single"] = single;
+        json
+    };
+    let merge = |pair: Value, prefix: Value| {
+        let mut json = byte_level();
+        json["model"]["merges"] = json!([pair]);
+        json["model"]["continuing_subword_prefix"] = prefix;
+        json
+    };
+    let mut table = unigram();
+    table["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": "////////"});
+    for (json, told) in [
+        (
+            template(json!([{"SpecialToken": {"id": "<none>", "type_id": 0}}])),
+            "panicked",
+        ),
+        (
+            template(json!([{"Sequence": {"id": "B", "type_id": 0}}])),
+            "panicked",
+        ),
+        (
+            merge(json!(["<|end|>", "<|end|>"]), json!(null)),
+            "panicked",
+        ),
+        (merge(json!(["h", "e"]), json!("##")), "without"),
+        (table, "panicked"),
+    ] {
+        let ends = ExportConfig {
+            ends: vec![1],
+            ..ExportConfig::default()
+        };
+        let error = made(&json, json!({}), ends).err().unwrap();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

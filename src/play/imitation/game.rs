@@ -73,7 +73,7 @@ impl Game {
     ) -> Result<Vec<Event>, Refusal> {
         let Some(table) = &self.table else {
             return match command {
-                Command::Open { rules, player } => open(rules, &player, dice),
+                Command::Open { rules, player, key } => open(rules, &player, key, dice),
                 _ => Err(Refusal::NotOpen),
             };
         };
@@ -106,6 +106,7 @@ impl Game {
                     player,
                     player_seat,
                     seed,
+                    key: _,
                 },
             ) => {
                 self.table = Some(Table {
@@ -129,19 +130,19 @@ impl Game {
     }
 
     /// What the player may see of `event` as the game stands now; none while the mode hides
-    /// it. The seed is taken out of [`Event::Opened`] until the end.
+    /// it. The seed is taken out of [`Event::Opened`] until the end, the key always.
     pub fn shown(&self, event: &Event) -> Option<Event> {
         let Some(table) = &self.table else {
-            return veiled_opening(event);
+            return opening(event, None);
         };
         if table.ended.is_some() {
-            return Some(event.clone());
+            return opening(event, table.seed).or_else(|| Some(event.clone()));
         }
         let blind = table.rules.mode == Mode::Blind;
         match event {
             Event::Answered { seat, .. } if blind && *seat != table.player_seat => None,
             Event::Judged { .. } if blind => None,
-            Event::Opened { .. } => veiled_opening(event),
+            Event::Opened { .. } => opening(event, None),
             _ => Some(event.clone()),
         }
     }
@@ -210,18 +211,21 @@ impl Game {
     }
 }
 
-fn veiled_opening(event: &Event) -> Option<Event> {
+/// An [`Event::Opened`] as the player may see it, with this seed.
+fn opening(event: &Event, seed: Option<u32>) -> Option<Event> {
     match event {
         Event::Opened {
             rules,
             player,
             player_seat,
             seed: _,
+            key: _,
         } => Some(Event::Opened {
             rules: rules.clone(),
             player: player.clone(),
             player_seat: *player_seat,
-            seed: None,
+            seed,
+            key: None,
         }),
         _ => None,
     }
@@ -234,7 +238,12 @@ fn ended(ending: Ending) -> Event {
     }
 }
 
-fn open(rules: Rules, player: &str, dice: &mut dyn Dice) -> Result<Vec<Event>, Refusal> {
+fn open(
+    rules: Rules,
+    player: &str,
+    key: String,
+    dice: &mut dyn Dice,
+) -> Result<Vec<Event>, Refusal> {
     check(&rules)?;
     let player_seat = if dice.throw(2) == 0 { Seat::A } else { Seat::B };
     // The whole range of 32 bits does not fit in one throw of at most 2^32 - 1 sides.
@@ -244,6 +253,7 @@ fn open(rules: Rules, player: &str, dice: &mut dyn Dice) -> Result<Vec<Event>, R
         player: cleaned(player),
         player_seat,
         seed: Some(seed),
+        key: Some(key),
     }])
 }
 

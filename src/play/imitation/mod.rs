@@ -151,6 +151,9 @@ pub enum Event {
         player_seat: Seat,
         /// Every random draw of the models derives from this. Shown after the end.
         seed: Option<u32>,
+        /// Hash of the player's session; known to the server alone.
+        #[serde(default)]
+        key: Option<String>,
     },
     /// The judge's question. Rounds count from 1.
     Asked {
@@ -178,6 +181,7 @@ pub enum Command {
     Open {
         rules: Rules,
         player: String,
+        key: String,
     },
     /// The judge's question for `round`.
     Ask {

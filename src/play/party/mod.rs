@@ -30,7 +30,9 @@ mod text;
 
 pub use game::{Round, Step};
 pub use people::Person;
+pub use score::brier;
 pub use table::{Table, rebuild};
+pub use text::NAMELESS;
 
 /// Fewest and most chairs of witnesses.
 pub const CHAIRS: std::ops::RangeInclusive<u8> = 2..=8;
@@ -408,6 +410,10 @@ pub enum Act {
     },
     /// A new game with new chairs; those who sit stay.
     Rematch,
+    /// Makes another member the host.
+    HandOver {
+        member: Member,
+    },
 }
 
 /// Who looks at the table.

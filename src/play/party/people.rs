@@ -14,6 +14,11 @@ pub struct Person {
 }
 
 impl Person {
+    /// Hash of the session; known to the server alone.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Has neither left nor been removed.
     pub fn is_here(&self) -> bool {
         self.standing == Standing::Here

@@ -133,7 +133,7 @@ fn voters(game: &Game, ballots: &[(Voter, Ballot)]) -> Vec<VoterScore> {
 /// 100 · (1 − (p − o)²), where p is the probability that was stated and o is 1 if it came
 /// true, else 0: Brier, "Verification of forecasts expressed in terms of probability"
 /// (Monthly Weather Review 78(1), 1950), for one event. Half points round up.
-fn brier(confidence: u8, right: bool) -> u8 {
+pub fn brier(confidence: u8, right: bool) -> u8 {
     let stated = u32::from(confidence.min(100));
     let off = if right { 100 - stated } else { stated };
     // In hundredths: 100 · 100 − off², at most 10,000.

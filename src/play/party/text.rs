@@ -3,8 +3,8 @@
 use super::{NAME_LIMIT, Refusal};
 use crate::play::imitation::text::cleaned;
 
-/// Somebody without a name.
-const NAMELESS: &str = "Guest";
+/// What somebody without a name is called.
+pub const NAMELESS: &str = "Guest";
 
 /// A person's line as it is stored.
 ///

@@ -1,6 +1,8 @@
-//! The hall: knows every session and every room, seats the one in the other, and rebuilds
-//! a room that is lost. It decides nothing about games.
+//! The hall: knows every session and every room, seats the one in the other, rebuilds a room
+//! that is lost, and keeps the leases of all. It decides nothing about games.
 
+mod closing;
+mod keeper;
 mod lobby;
 mod rooms;
 mod sessions;
@@ -16,23 +18,25 @@ use std::{
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 
+use closing::Closing;
+pub use closing::{Close, Drain};
 use lobby::Lobby;
-use standing::{AnyRoom, Opening, Standing};
+use standing::{AnyRoom, Opening, Standing, Tenancy};
 
 use super::{
     House,
     audience::tell,
     identity::{self, SessionKey, Token, now},
     messages::{
-        CardChanged, FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomIdle,
-        SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
+        CardChanged, FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomHeld,
+        RoomIdle, SeatGivenUp, SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
     },
     pulse::SocketId,
     room::{NewGame, NewTable, Start},
 };
 use crate::{
     play::imitation::Rules,
-    store::{SessionRecord, Store},
+    store::{Fence, SessionRecord, Store, StoreError},
     wire::browser::{Bye, RefusalCode, ToClient},
 };
 
@@ -53,6 +57,12 @@ const SHORT_LIFE: Duration = Duration::from_secs(60);
 
 /// How soon a store that failed at the start is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a room is left alone that nothing could be made of.
+const UNFIT: Duration = Duration::from_secs(600);
+
+/// How soon a server that starts looks for rooms without one, at most.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
 
 struct Visitor {
     guest: Guest,
@@ -78,10 +88,19 @@ pub struct Hall {
     seats: HashMap<SessionKey, SocketId>,
     /// Sockets whose session is being looked up.
     arriving: HashSet<SocketId>,
+    /// Sessions that left a table for good while nobody was here for them, until the store
+    /// knows.
+    leaving: HashSet<(SessionKey, String)>,
     lobby: Lobby,
-    /// Whether every room that was open before is here again.
-    reopened: bool,
-    closing: bool,
+    /// Rooms that are not taken though no server has them, and until when.
+    left_alone: HashMap<String, Instant>,
+    /// Leases that are being given back.
+    giving_back: usize,
+    closing: Closing,
+    /// Who waits for the end of the closing.
+    closed: Option<tokio::sync::oneshot::Sender<()>>,
+    /// How tables' codes are drawn.
+    draw_code: fn() -> String,
 }
 
 impl Hall {
@@ -94,9 +113,13 @@ impl Hall {
             visitors: HashMap::new(),
             seats: HashMap::new(),
             arriving: HashSet::new(),
+            leaving: HashSet::new(),
             lobby: Lobby::default(),
-            reopened: false,
-            closing: false,
+            left_alone: HashMap::new(),
+            giving_back: 0,
+            closing: Closing::No,
+            closed: None,
+            draw_code: identity::table_code,
         }
     }
 
@@ -138,7 +161,12 @@ impl Actor for Hall {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.reopen(ctx);
+        if self.house.tenure.shared {
+            self.keep_leases(ctx);
+            self.look_for_vacant(FIRST_LOOK, ctx);
+        } else {
+            self.reopen(ctx);
+        }
     }
 }
 
@@ -156,41 +184,54 @@ impl Handler<SignIn> for Hall {
         let key = sent.as_ref().map(Token::key);
         self.arriving.insert(socket);
         let store = self.house.store.clone();
+        let shared = self.house.tenure.shared;
         let work = async move {
-            match key {
+            let found = match key {
                 Some(key) => store.session(&key.0, now()).await,
                 None => Ok(None),
-            }
+            };
+            // A room that is not here may be open elsewhere.
+            let room = found.as_ref().ok().and_then(Option::as_ref);
+            let is_open = match room.and_then(|known| known.room.as_deref()) {
+                Some(room) if shared => rooms::is_open(&store, room).await.unwrap_or(false),
+                _ => false,
+            };
+            (found, is_open)
         };
-        ctx.spawn(work.into_actor(self).map(move |found, this, ctx| {
-            // It may have left while the store was reading.
-            if !this.arriving.remove(&socket) {
-                return;
-            }
-            let known = found.as_ref().is_ok_and(Option::is_some);
-            let token = sent.filter(|_| known).unwrap_or_else(Token::draw);
-            let guest = Guest {
-                socket,
-                key: token.key(),
-                outbox,
-                pulse,
-            };
-            let bye = match found {
-                Ok(found) if !this.closing => return this.welcome(guest, token, found, ctx),
-                Ok(_) => "the server restarts",
-                Err(error) => {
-                    tracing::error!(%error, "a session cannot be looked up");
-                    "the server cannot reach its store"
-                }
-            };
-            tell(
-                &guest,
-                ToSession::Bye {
-                    bye: Bye::Restarting,
-                    why: bye,
-                },
-            );
-        }));
+        ctx.spawn(
+            work.into_actor(self)
+                .map(move |(found, is_open), this, ctx| {
+                    // It may have left while the store was reading.
+                    if !this.arriving.remove(&socket) {
+                        return;
+                    }
+                    let known = found.as_ref().is_ok_and(Option::is_some);
+                    let token = sent.filter(|_| known).unwrap_or_else(Token::draw);
+                    let guest = Guest {
+                        socket,
+                        key: token.key(),
+                        outbox,
+                        pulse,
+                    };
+                    let bye = match found {
+                        Ok(found) if this.closing != Closing::Now => {
+                            return this.welcome(guest, token, found, is_open, ctx);
+                        }
+                        Ok(_) => "the server restarts",
+                        Err(error) => {
+                            tracing::error!(%error, "a session cannot be looked up");
+                            "the server cannot reach its store"
+                        }
+                    };
+                    tell(
+                        &guest,
+                        ToSession::Bye {
+                            bye: Bye::Restarting,
+                            why: bye,
+                        },
+                    );
+                }),
+        );
     }
 }
 
@@ -272,7 +313,9 @@ impl Handler<RoomIdle> for Hall {
         if let Entry::Occupied(entry) = self.rooms.entry(room.clone())
             && entry.get().life == life
         {
-            entry.remove().room.shut();
+            let standing = entry.remove();
+            standing.room.shut();
+            self.give_back(&room, &standing, ctx);
             self.unseat(&room);
             self.unlist(&room, ctx);
             self.count();
@@ -289,13 +332,35 @@ impl Handler<RoomGone> for Hall {
             Entry::Occupied(entry) if entry.get().life == life => entry.remove(),
             _ => return,
         };
-        if how == Gone::Unexpected && !self.closing {
-            self.rebuild(room, &standing, ctx);
-        } else {
-            self.unseat(&room);
-            self.unlist(&room, ctx);
+        match how {
+            Gone::Unexpected if self.closing != Closing::Now => {
+                self.rebuild(room, &standing, ctx);
+            }
+            Gone::Unexpected | Gone::Moved => {
+                // It is for whoever asked.
+                self.leave_alone(&room, self.house.tenure.lease);
+                self.hand_over(&room, &standing, ctx);
+            }
+            Gone::Lost => self.moved(&room, ctx),
+            Gone::Done | Gone::Unfit => {
+                if how == Gone::Unfit {
+                    self.leave_alone(&room, UNFIT);
+                }
+                self.give_back(&room, &standing, ctx);
+                self.unseat(&room);
+                self.unlist(&room, ctx);
+            }
         }
         self.count();
+        self.see_whether_closed();
+    }
+}
+
+impl Handler<SeatGivenUp> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: SeatGivenUp, ctx: &mut Self::Context) {
+        self.forget_seat(message, ctx);
     }
 }
 
@@ -306,31 +371,6 @@ impl Handler<CardChanged> for Hall {
         // The last words of a table that has gone already.
         if self.rooms.contains_key(&message.room) {
             self.list(message, ctx);
-        }
-    }
-}
-
-/// Says goodbye to every session and stops every room. Games go on after the next start.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Close;
-
-impl Handler<Close> for Hall {
-    type Result = ();
-
-    fn handle(&mut self, _: Close, _: &mut Self::Context) {
-        self.closing = true;
-        for visitor in self.visitors.values() {
-            tell(
-                &visitor.guest,
-                ToSession::Bye {
-                    bye: Bye::Restarting,
-                    why: "the server restarts",
-                },
-            );
-        }
-        for standing in self.rooms.values() {
-            standing.room.shut();
         }
     }
 }

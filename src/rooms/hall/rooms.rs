@@ -4,10 +4,32 @@ use super::*;
 use crate::{
     play::imitation::{Kind, Mode},
     rooms::room::Room,
+    store::AnyStore,
 };
 
-/// How soon a table is looked for again while the rooms of before are still being read.
-const SOON: Duration = Duration::from_millis(50);
+const NO_TABLE: &str = "there is no such table, or it was closed";
+
+/// Whether the store has a room of that name which is not finished.
+pub(super) async fn is_open(store: &AnyStore, room: &str) -> Result<bool, StoreError> {
+    match store.read(room, u32::MAX).await {
+        Ok(log) => Ok(!log.closed),
+        Err(StoreError::NoSuchRoom(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A code that no table has on any server. (Should another one draw it at the same instant,
+/// the store refuses to create it twice.)
+async fn free_code(store: &AnyStore, draw: fn() -> String) -> Result<String, StoreError> {
+    loop {
+        let code = draw();
+        match store.read(&code, u32::MAX).await {
+            Err(StoreError::NoSuchRoom(_)) => return Ok(code),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+    }
+}
 
 impl Hall {
     /// Starts the actor of a room that the store has.
@@ -52,6 +74,8 @@ impl Hall {
                 since: Instant::now(),
                 short_lives,
                 over: false,
+                found: false,
+                lease: None,
             },
         );
         self.count();
@@ -82,7 +106,6 @@ impl Hall {
                         this.load_room(room, None, ctx);
                     }
                 }
-                this.reopened = true;
             }
             Err(error) => {
                 tracing::error!(%error, "the open rooms cannot be read; again soon");
@@ -99,6 +122,9 @@ impl Hall {
         opening: Opening,
         ctx: &mut Context<Self>,
     ) {
+        if self.sends_away(socket) {
+            return;
+        }
         if self.games() >= self.house.room_cap {
             self.refuse(socket, id, RefusalCode::FullHouse, "every room is taken");
             return;
@@ -106,20 +132,26 @@ impl Hall {
         let Some(visitor) = self.visitors.get(&socket) else {
             return;
         };
-        let room = match opening {
-            Opening::Game(_) => identity::room_id(),
-            Opening::Table(_) => self.new_code(),
-        };
-        let record = self.record(&visitor.guest.key, &name, Some(room.clone()));
+        let mut record = self.record(&visitor.guest.key, &name, None);
         let store = self.house.store.clone();
+        let draw = matches!(opening, Opening::Table(_)).then_some(self.draw_code);
         // The seat is stored before the room is: a crash in between leaves a session that
         // points nowhere, which is harmless; a room that nobody may enter would not be.
-        let work = async move { store.put_session(&record).await };
+        let work = async move {
+            let room = match draw {
+                Some(draw) => free_code(&store, draw).await?,
+                None => identity::room_id(),
+            };
+            record.room = Some(room.clone());
+            store.put_session(&record).await?;
+            Ok::<String, StoreError>(room)
+        };
         self.opening += 1;
         ctx.spawn(work.into_actor(self).map(move |result, this, ctx| {
             this.opening -= 1;
             match result {
-                Ok(()) => this.seat_in_new(socket, id, room, name, opening, ctx),
+                Ok(_) if this.closing == Closing::Now => {}
+                Ok(room) => this.seat_in_new(socket, id, room, name, opening, ctx),
                 Err(error) => {
                     tracing::error!(%error, "a seat was not stored");
                     this.refuse(
@@ -132,16 +164,6 @@ impl Hall {
             }
             this.count();
         }));
-    }
-
-    /// One that no table has that is open here; the store would refuse one that it knows.
-    fn new_code(&self) -> String {
-        loop {
-            let code = identity::table_code();
-            if !self.rooms.contains_key(&code) {
-                return code;
-            }
-        }
     }
 
     fn seat_in_new(
@@ -179,18 +201,47 @@ impl Hall {
         held: Option<Held>,
         ctx: &mut Context<Self>,
     ) {
-        let code = identity::table_code_of(&typed);
-        let Some(room) = code.filter(|code| !self.reopened || self.rooms.contains_key(code)) else {
-            let why = "there is no such table, or it was closed";
-            self.refuse(socket, id, RefusalCode::NoSuchRoom, why);
+        let Some(room) = identity::table_code_of(&typed) else {
+            self.refuse(socket, id, RefusalCode::NoSuchRoom, NO_TABLE);
             return;
         };
-        if !self.rooms.contains_key(&room) {
-            ctx.run_later(SOON, move |this, ctx| {
-                this.join_table(socket, id, typed, want, held, ctx);
-            });
+        if self.rooms.contains_key(&room) {
+            self.sit_down(socket, id, room, want, held, ctx);
             return;
         }
+        if self.sends_away(socket) {
+            return;
+        }
+        // Whoever mistypes a code keeps the seat they have.
+        let store = self.house.store.clone();
+        let work = async move {
+            let found = is_open(&store, &room).await;
+            (room, found)
+        };
+        ctx.spawn(
+            work.into_actor(self)
+                .map(move |(room, found), this, ctx| match found {
+                    Ok(true) => this.sit_down(socket, id, room, want, held, ctx),
+                    Ok(false) => this.refuse(socket, id, RefusalCode::NoSuchRoom, NO_TABLE),
+                    Err(error) => {
+                        tracing::error!(room, %error, "a table cannot be looked for");
+                        let why = "the store failed; try again";
+                        this.refuse(socket, id, RefusalCode::Trouble, why);
+                    }
+                }),
+        );
+    }
+
+    /// Seats somebody at a table that there is, here or elsewhere.
+    fn sit_down(
+        &mut self,
+        socket: SocketId,
+        id: u32,
+        room: String,
+        want: Want,
+        held: Option<Held>,
+        ctx: &mut Context<Self>,
+    ) {
         let sits_elsewhere = self
             .visitors
             .get(&socket)
@@ -223,6 +274,17 @@ impl Hall {
                     tracing::warn!(%error, "a session's table was not stored");
                 }
             }));
+        }
+        self.bring(room, join, ctx);
+    }
+
+    /// Has somebody join a room, which is loaded if need be.
+    fn bring(&mut self, room: String, join: Join, ctx: &mut Context<Self>) {
+        if !self.rooms.contains_key(&room) {
+            if self.sends_away(join.guest.socket) {
+                return;
+            }
+            self.load_room(room.clone(), None, ctx);
         }
         if let Some(standing) = self.rooms.get(&room) {
             standing.room.join(join);
@@ -257,12 +319,7 @@ impl Hall {
             held: Some(held),
             want: None,
         };
-        if !self.rooms.contains_key(&room) {
-            self.load_room(room.clone(), None, ctx);
-        }
-        if let Some(standing) = self.rooms.get(&room) {
-            standing.room.join(join);
-        }
+        self.bring(room, join, ctx);
     }
 
     pub(super) fn get_up(&mut self, socket: SocketId, for_good: bool) {
@@ -280,7 +337,7 @@ impl Hall {
         self.sitting(room).next().is_some()
     }
 
-    fn sitting<'a>(&'a self, room: &'a str) -> impl Iterator<Item = &'a Visitor> {
+    pub(super) fn sitting<'a>(&'a self, room: &'a str) -> impl Iterator<Item = &'a Visitor> {
         self.visitors
             .values()
             .filter(move |visitor| visitor.seated && visitor.room.as_deref() == Some(room))
@@ -292,12 +349,14 @@ impl Hall {
         }
     }
 
-    pub(super) fn rebuild(&mut self, room: String, fallen: &Standing, ctx: &Context<Self>) {
+    pub(super) fn rebuild(&mut self, room: String, fallen: &Standing, ctx: &mut Context<Self>) {
         if fallen.short_lives >= REBUILDS {
             tracing::error!(
                 room,
                 "a room falls again and again; it is left as its log has it"
             );
+            self.leave_alone(&room, UNFIT);
+            self.give_back(&room, fallen, ctx);
             self.unseat(&room);
             return;
         }

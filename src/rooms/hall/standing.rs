@@ -7,9 +7,10 @@ use actix::Addr;
 use crate::{
     play::{imitation::Game, party::Table},
     rooms::{
-        messages::{GetUp, Join, Shut},
+        messages::{GetUp, Join, MoveOut, Shut},
         room::{NewGame, NewTable, Room},
     },
+    store::Fence,
 };
 
 /// What a new room starts from.
@@ -48,6 +49,13 @@ impl AnyRoom {
         }
     }
 
+    pub(super) fn move_out(&self, lost: bool) {
+        match self {
+            Self::Game(room) => room.do_send(MoveOut { lost }),
+            Self::Table(room) => room.do_send(MoveOut { lost }),
+        }
+    }
+
     pub(super) fn shut(&self) {
         match self {
             Self::Game(room) => room.do_send(Shut),
@@ -62,4 +70,15 @@ pub(super) struct Standing {
     pub(super) since: Instant,
     pub(super) short_lives: u32,
     pub(super) over: bool,
+    /// Whether nobody asked for it: it was found without a server.
+    pub(super) found: bool,
+    /// What the room writes by, once it has it.
+    pub(super) lease: Option<Tenancy>,
+}
+
+/// A lease that is ours.
+#[derive(Clone, Copy)]
+pub(super) struct Tenancy {
+    pub(super) fence: Fence,
+    pub(super) since: Instant,
 }

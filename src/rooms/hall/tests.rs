@@ -1,9 +1,11 @@
 //! The hall's promises, with real rooms and a real store, and models that never come.
 
+mod leases;
+
 use actix::Addr;
 use tokio::sync::mpsc;
 
-use super::*;
+use super::{sessions::RENEWAL, *};
 use crate::{
     generation::{Backend, client::WorkerClient},
     play::imitation::{Ending, Event, Kind, Mode},
@@ -15,8 +17,9 @@ use crate::{
         receipt::Receipt,
         seats::SeatKey,
         tally::Tally,
+        tenure::Tenure,
     },
-    store::{Fence, sqlite::SqliteStore},
+    store::sqlite::SqliteStore,
     wire::worker::Sampling,
 };
 
@@ -180,6 +183,7 @@ fn house(folder: &tempfile::TempDir) -> House {
         room_cap: 10,
         keep: Duration::from_secs(3600),
         tally: Arc::new(Tally::default()),
+        tenure: Tenure::new(false, Duration::ZERO),
     }
 }
 
@@ -266,9 +270,11 @@ async fn a_room_whose_log_somebody_else_wrote_refuses_and_starts_over_from_the_l
         text: "Who wrote this?".into(),
     };
     let body = serde_json::to_string(&foreign).expect("json");
+    let lease = house.store.holder(&room).await.expect("asked");
+    let fence = lease.expect("the room is held").fence;
     house
         .store
-        .append(&room, Fence::UNLEASED, 1, now(), vec![body])
+        .append(&room, fence, 1, now(), vec![body])
         .await
         .expect("it is written");
     client.stop(2);
@@ -287,10 +293,12 @@ async fn a_new_hall_goes_on_with_every_open_room() {
     let first = Hall::new(Arc::new(house.clone())).start();
     let (mut client, token) = Client::enter(&first, 1, None).await;
     let room = client.open().await;
-    first.do_send(Close);
+    let (done, closed) = tokio::sync::oneshot::channel();
+    first.do_send(Close { done });
     client
         .until(|message| matches!(message, ToSession::Bye { .. }).then_some(()))
         .await;
+    closed.await.expect("every room is given back");
     let second = Hall::new(Arc::new(house.clone())).start();
     let (mut client, same) = Client::enter(&second, 2, Some(token.clone())).await;
     assert_eq!(same, token);
@@ -336,4 +344,37 @@ async fn who_comes_while_a_finished_room_goes_is_seated_all_the_same() {
         });
         assert_eq!(client.joined().await.0, room);
     }
+}
+
+#[actix::test]
+async fn being_here_renews_a_session_once_it_has_aged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = house(&folder);
+    let hall = Hall::new(Arc::new(house.clone())).start();
+    let keep = u64::try_from(house.keep.as_millis()).expect("an hour");
+    let expires = async |token: &Token| {
+        let found = house.store.session(&token.key().0, now()).await;
+        found.expect("a store").expect("a session").expires_at
+    };
+    let known_until = async |expires_at: u64| {
+        let token = Token::draw();
+        let record = SessionRecord {
+            key: token.key().0,
+            name: "Ada".into(),
+            room: None,
+            expires_at,
+        };
+        house.store.put_session(&record).await.expect("a store");
+        token
+    };
+    let soon_enough = now() + keep - keep / RENEWAL / 2;
+    let fresh = known_until(soon_enough).await;
+    let aged = known_until(now() + keep / 2).await;
+    Client::enter(&hall, 1, Some(fresh.expose().to_owned())).await;
+    Client::enter(&hall, 2, Some(aged.expose().to_owned())).await;
+    // Written after whatever the first one's coming has written.
+    while expires(&aged).await < now() + keep / 2 + 1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(expires(&fresh).await, soon_enough);
 }

@@ -9,6 +9,13 @@ impl<P: Stage> Room<P> {
     /// does what the game needs next, and takes the next command.
     pub(super) fn go_on(&mut self, ctx: &mut Context<Self>) {
         self.busy = false;
+        if self.leaving.is_some() {
+            // What was written last is told yet.
+            self.show(ctx);
+        }
+        if self.has_left(ctx) {
+            return;
+        }
         // Whoever comes to a room that is closed for good waits for the hall to say so.
         if !self.arriving.is_empty() && (P::STAYS || !self.closed) {
             let joins = std::mem::take(&mut self.arriving);
@@ -21,9 +28,10 @@ impl<P: Stage> Room<P> {
         P::changed(self, ctx);
         self.show(ctx);
         P::told(self, ctx);
+        self.count_results(ctx);
         if let Some(next) = self.waiting.pop_front().or_else(|| self.finished_turn()) {
             self.act(next, ctx);
-        } else if P::is_done(self) {
+        } else if P::is_done(self) && self.ledger.is_settled() {
             self.close(ctx);
         }
     }
@@ -126,13 +134,19 @@ impl<P: Stage> Room<P> {
             return;
         }
         self.busy = true;
+        self.in_hand = true;
         let store = self.house.store.clone();
-        let room = self.journal.room().to_owned();
-        let work = async move { store.close(&room, Fence::UNLEASED, now()).await };
+        let (room, fence) = (self.journal.room().to_owned(), self.fence);
+        let work = async move { store.close(&room, fence, now()).await };
         ctx.spawn(work.into_actor(self).map(|result, this, ctx| {
-            if let Err(error) = result {
-                // It stays open in the store and is closed after the next start.
-                tracing::warn!(room = this.journal.room(), %error, "a room was not closed");
+            this.in_hand = false;
+            match result {
+                Ok(()) => {}
+                Err(StoreError::Fenced { .. }) => return this.lost(ctx),
+                // It stays open in the store and is closed when it is loaded again.
+                Err(error) => {
+                    tracing::warn!(room = this.journal.room(), %error, "a room was not closed");
+                }
             }
             this.closed = true;
             this.go_on(ctx);

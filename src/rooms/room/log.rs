@@ -48,27 +48,28 @@ impl<P: Stage> Room<P> {
         self.busy = true;
         let store = self.house.store.clone();
         let room = self.journal.room().to_owned();
-        let expected = self.journal.len();
+        let (fence, expected) = (self.fence, self.journal.len());
         let bodies = bodies(&events);
-        let work = async move {
-            store
-                .append(&room, Fence::UNLEASED, expected, at, bodies)
-                .await
-        };
-        ctx.spawn(
-            work.into_actor(self)
-                .map(move |result, this, ctx| match result {
-                    Ok(_) => {
-                        this.retry = RETRY;
-                        for wanted in wanted {
-                            this.accept(wanted);
-                        }
-                        this.take_in(at, events);
-                        this.go_on(ctx);
+        let work = async move { store.append(&room, fence, expected, at, bodies).await };
+        self.in_hand = true;
+        ctx.spawn(work.into_actor(self).map(move |result, this, ctx| {
+            this.in_hand = false;
+            match result {
+                Ok(_) => {
+                    this.retry = RETRY;
+                    for wanted in wanted {
+                        this.accept(wanted);
                     }
-                    Err(error) => this.not_stored(wanted, &error, ctx),
-                }),
-        );
+                    this.take_in(at, events);
+                    this.go_on(ctx);
+                }
+                Err(StoreError::Fenced { .. }) => {
+                    this.waiting.extend(wanted);
+                    this.lost(ctx);
+                }
+                Err(error) => this.not_stored(wanted, &error, ctx),
+            }
+        }));
     }
 
     /// Nothing was changed, or nobody knows. A player may try again; what nobody will repeat
@@ -89,10 +90,11 @@ impl<P: Stage> Room<P> {
                 Origin::Turn(_) | Origin::Nobody => {}
             }
         }
-        if let StoreError::Conflict { .. }
-        | StoreError::Fenced { .. }
-        | StoreError::NoSuchRoom(_)
-        | StoreError::Unanswered(_) = error
+        if self.has_left(ctx) {
+            return;
+        }
+        if let StoreError::Conflict { .. } | StoreError::NoSuchRoom(_) | StoreError::Unanswered(_) =
+            error
         {
             // The log has or had a writer besides us, or may have taken this all the same: what
             // we hold may not be the game. Start over from the log.
@@ -119,6 +121,7 @@ impl<P: Stage> Room<P> {
         for event in &events {
             self.journal.push(at, event.clone());
         }
+        self.ledger.take_up(&self.journal);
         P::took_in(self, &events);
     }
 

@@ -4,13 +4,18 @@
 //! store takes them; only then are they true and told. While the store writes, commands
 //! wait in a bounded queue. What must be done next is read off the game after every change,
 //! so that a room rebuilt from its log goes on where it stood.
+//!
+//! A room begins by taking its lease in the store, and writes with it alone; the hall renews
+//! it and gives it back.
 
 mod follow;
 mod log;
 mod opening;
+mod results;
 mod solo;
 mod stage;
 mod table;
+mod tenure;
 
 use std::{
     collections::VecDeque,
@@ -28,8 +33,8 @@ use super::{
     identity::now,
     journal::Journal,
     messages::{
-        FromPlayer, FromTurn, GetUp, Gone, Guest, Join, RoomGone, RoomIdle, Shut, ToSession,
-        TurnId, refused,
+        FromPlayer, FromTurn, GetUp, Gone, Guest, Join, MoveOut, RoomGone, RoomHeld, RoomIdle,
+        Shut, ToSession, TurnId, refused,
     },
     receipt::Receipt,
     seeds::OsDice,
@@ -121,8 +126,16 @@ pub(crate) struct Room<P: Stage> {
     turns: Turns,
     /// What only rooms of its kind have.
     own: P::Own,
-    /// Whether the log is being read or written.
+    /// What the store takes our writes by.
+    fence: Fence,
+    /// Whether the log is being read or written, or will be soon.
     busy: bool,
+    /// Whether the store has a call of ours that has to be waited for.
+    in_hand: bool,
+    /// How to go when that is answered.
+    leaving: Option<Gone>,
+    /// Since when another server is asked for the room.
+    asking_since: Option<Instant>,
     waiting: VecDeque<Wanted<P>>,
     arriving: Vec<Join>,
     /// Whether the store knows that the game is over.
@@ -130,6 +143,7 @@ pub(crate) struct Room<P: Stage> {
     timer: Option<SpawnHandle>,
     catching_up: bool,
     retry: Duration,
+    ledger: results::Ledger,
     notice: DeathNotice,
 }
 
@@ -151,13 +165,18 @@ impl<P: Stage> Room<P> {
             audience: Audience::default(),
             turns: Turns::default(),
             own: P::Own::default(),
+            fence: Fence::UNLEASED,
             busy: true,
+            in_hand: false,
+            leaving: None,
+            asking_since: None,
             waiting: VecDeque::new(),
             arriving: Vec::new(),
             closed: false,
             timer: None,
             catching_up: false,
             retry: RETRY,
+            ledger: results::Ledger::default(),
             notice: DeathNotice {
                 hall,
                 room,
@@ -179,6 +198,14 @@ impl<P: Stage> Room<P> {
     fn leave(&mut self, how: Gone, ctx: &mut Context<Self>) {
         for turn in self.turns.keep(&[]) {
             P::let_go(self, turn);
+        }
+        if let Gone::Moved | Gone::Lost = how {
+            // Whoever made a move is told to come back, and sees then whether it was made.
+            for wanted in self.waiting.drain(..) {
+                if let Origin::Player(receipt) = wanted.from {
+                    receipt.give_up();
+                }
+            }
         }
         self.notice.how = how;
         ctx.stop();
@@ -275,11 +302,7 @@ impl<P: Stage> Handler<Shut> for Room<P> {
     type Result = ();
 
     fn handle(&mut self, _: Shut, ctx: &mut Self::Context) {
-        if self.closed {
-            self.turn_away(RefusalCode::NoSuchRoom, "it was closed", ctx);
-        } else {
-            self.leave(Gone::Done, ctx);
-        }
+        self.turn_away(RefusalCode::NoSuchRoom, "it was closed", ctx);
     }
 }
 

@@ -43,8 +43,12 @@ impl Stage for Game {
 
     const STAYS: bool = true;
 
-    fn opening(_: &Guest, NewGame { rules, player }: NewGame) -> Command {
-        Command::Open { rules, player }
+    fn opening(guest: &Guest, NewGame { rules, player }: NewGame) -> Command {
+        Command::Open {
+            rules,
+            player,
+            key: guest.key.0.clone(),
+        }
     }
 
     fn arrive(

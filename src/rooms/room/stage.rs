@@ -9,6 +9,7 @@ use crate::{
         cursor::Present,
         messages::{Guest, Join, Made, Move, TurnId},
         play::Play,
+        results::Counted,
         turns::Turns,
     },
     wire::browser::{Line, RefusalCode},
@@ -23,7 +24,7 @@ pub(crate) enum Arrival<P: Stage> {
 }
 
 /// One kind of room.
-pub(crate) trait Stage: Play {
+pub(crate) trait Stage: Play + Counted {
     /// What a new room starts from.
     type Opening: Unpin;
     /// What such a room keeps besides its log.

@@ -139,6 +139,7 @@ impl Stage for Table {
 
     fn changed(room: &mut Room<Self>, ctx: &mut Context<Room<Self>>) {
         people::count(room, ctx);
+        people::pass_on(room);
         tell_lobby(room);
     }
 
@@ -146,7 +147,9 @@ impl Stage for Table {
         people::show_out(room, ctx);
     }
 
-    fn took_in(_: &Room<Self>, _: &[Event]) {}
+    fn took_in(room: &Room<Self>, events: &[Event]) {
+        people::tell_of_leaving(room, events);
+    }
 
     fn read_back(room: &mut Room<Self>, ctx: &mut Context<Room<Self>>) {
         people::expect(room, ctx);

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     generation::{Backend, client::WorkerClient},
     rooms::{House, Mind},
-    rooms::{frame::Frame, seats::SeatKey},
+    rooms::{frame::Frame, seats::SeatKey, tenure::Tenure},
     store::sqlite::SqliteStore,
     wire::worker::Sampling,
 };
@@ -45,6 +45,7 @@ async fn fixture() -> Fixture {
         table_keep: Duration::from_secs(60),
         seats: SeatKey::new(b"secret"),
         tally: Arc::clone(&tally),
+        tenure: Tenure::new(false, Duration::ZERO),
     }))
     .start();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -58,6 +59,7 @@ async fn fixture() -> Fixture {
         Arc::new(Doorway {
             hall,
             tally,
+            cast: Cast::default(),
             ping_every: Duration::from_secs(10),
         }),
         1,
@@ -85,6 +87,7 @@ async fn whoever_is_doomed_hears_why_and_whether_to_return() {
     for (bye, code, come_back) in [
         (Bye::TooSlow, 4001_u16, true),
         (Bye::Restarting, 4000, true),
+        (Bye::Moved, 4004, true),
         (Bye::Elsewhere, 4102, false),
     ] {
         let fixture = fixture().await;

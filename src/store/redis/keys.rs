@@ -10,7 +10,7 @@ impl Keys {
         Self(prefix)
     }
 
-    /// Hash: epoch, run, first, next, fence, holder, until, snapshot, closed, …
+    /// Hash: epoch, run, first, next, fence, holder, until, asked, snapshot, closed, …
     pub(super) fn room(&self, room: &str) -> String {
         format!("{}{{{room}}}:room", self.0)
     }
@@ -23,6 +23,11 @@ impl Keys {
     /// Sorted set of rooms that are not closed, in the order of their creation.
     pub(super) fn open(&self) -> String {
         format!("{}open", self.0)
+    }
+
+    /// Sorted set of rooms that are not closed and were held once, by when their leases end.
+    pub(super) fn leases(&self) -> String {
+        format!("{}leases", self.0)
     }
 
     /// Counter that orders them.

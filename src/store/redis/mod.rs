@@ -166,12 +166,7 @@ impl RedisStore {
     /// All members of a sorted set with scores between two bounds, at most [`SWEEP`].
     async fn due(&self, set: String, until: String) -> Result<Vec<String>, StoreError> {
         let args = vec!["-inf".into(), until.into_bytes(), SWEEP.to_string().into()];
-        let mut reply = self.call(Script::List, vec![set], args).await?.ok()?;
-        reply
-            .list()?
-            .into_iter()
-            .map(|name| text(Some(name)))
-            .collect()
+        names(self.call(Script::List, vec![set], args).await?.ok()?)
     }
 
     /// Throws away one room or session, if it is due.
@@ -185,6 +180,12 @@ impl RedisStore {
         let args = vec![name.into_bytes(), digits(until)];
         self.call(script, keys, args).await?.ok()?.number()
     }
+}
+
+/// The names that an answer lists.
+fn names(mut reply: Reply) -> Result<Vec<String>, StoreError> {
+    let names = reply.list()?.into_iter();
+    names.map(|name| text(Some(name))).collect()
 }
 
 /// A number as scripts read it.
@@ -244,6 +245,7 @@ impl Store for RedisStore {
             epoch,
             records,
             next,
+            closed: reply.number::<u8>()? == 1,
         })
     }
 
@@ -283,15 +285,21 @@ impl Store for RedisStore {
     }
 
     async fn close(&self, room: &str, fence: Fence, at: u64) -> Result<(), StoreError> {
-        let keys = vec![self.keys.room(room), self.keys.open(), self.keys.closed()];
+        let keys = vec![
+            self.keys.room(room),
+            self.keys.open(),
+            self.keys.closed(),
+            self.keys.leases(),
+        ];
         let args = vec![room.into(), digits(fence), digits(at)];
         let reply = self.call(Script::Close, keys, args).await?;
         reply.of_room(room).map(drop)
     }
 
     async fn acquire(&self, room: &str, owner: &str, time: Duration) -> Result<Lease, StoreError> {
-        let keys = vec![self.keys.room(room)];
-        let reply = self.call(Script::Acquire, keys, vec![owner.into(), ttl(time)]);
+        let keys = vec![self.keys.room(room), self.keys.leases()];
+        let args = vec![owner.into(), ttl(time), room.into()];
+        let reply = self.call(Script::Acquire, keys, args);
         let fence = reply.await?.of_room(room)?.number()?;
         Ok(Lease {
             owner: owner.to_owned(),
@@ -300,15 +308,23 @@ impl Store for RedisStore {
         })
     }
 
-    async fn renew(&self, room: &str, fence: Fence, time: Duration) -> Result<(), StoreError> {
+    async fn renew(&self, room: &str, fence: Fence, time: Duration) -> Result<bool, StoreError> {
+        let keys = vec![self.keys.room(room), self.keys.leases()];
+        let args = vec![digits(fence), ttl(time), room.into()];
+        let reply = self.call(Script::Renew, keys, args);
+        let asked: u8 = reply.await?.of_room(room)?.number()?;
+        Ok(asked == 1)
+    }
+
+    async fn ask(&self, room: &str, time: Duration) -> Result<(), StoreError> {
         let keys = vec![self.keys.room(room)];
-        let reply = self.call(Script::Renew, keys, vec![digits(fence), ttl(time)]);
+        let reply = self.call(Script::Ask, keys, vec![ttl(time)]);
         reply.await?.of_room(room).map(drop)
     }
 
     async fn release(&self, room: &str, fence: Fence) -> Result<(), StoreError> {
-        let keys = vec![self.keys.room(room)];
-        let reply = self.call(Script::Release, keys, vec![digits(fence)]);
+        let keys = vec![self.keys.room(room), self.keys.leases()];
+        let reply = self.call(Script::Release, keys, vec![digits(fence), room.into()]);
         reply.await?.of_room(room).map(drop)
     }
 
@@ -325,9 +341,14 @@ impl Store for RedisStore {
         }))
     }
 
-    async fn add_results(&self, room: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+    async fn add_results(
+        &self,
+        room: &str,
+        game: u32,
+        outcomes: &[Outcome],
+    ) -> Result<bool, StoreError> {
         let mut keys = vec![self.keys.room(room)];
-        let mut args = vec![token()];
+        let mut args = vec![token(), digits(game)];
         for outcome in outcomes {
             let kind = outcome.kind.name();
             keys.push(self.keys.players(kind) + &outcome.id);
@@ -349,6 +370,14 @@ impl Store for RedisStore {
         reply.list()?.into_iter().map(standing).collect()
     }
 
+    async fn forget_player(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        let player = self.keys.players(kind.name()) + id;
+        let keys = vec![player, self.keys.board(kind.name())];
+        let reply = self.call(Script::ForgetPlayer, keys, vec![id.into()]);
+        let gone: u8 = reply.await?.ok()?.number()?;
+        Ok(gone == 1)
+    }
+
     async fn open_rooms(&self) -> Result<Vec<String>, StoreError> {
         let args = vec!["-inf".into(), "+inf".into(), "-1".into()];
         let reply = self
@@ -356,6 +385,12 @@ impl Store for RedisStore {
             .await?;
         let rooms = reply.ok()?.list()?.into_iter();
         rooms.map(|room| text(Some(room))).collect()
+    }
+
+    async fn vacant(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        let args = vec![digits(limit)];
+        let reply = self.call(Script::Vacant, vec![self.keys.leases()], args);
+        names(reply.await?.ok()?)
     }
 
     async fn put_session(&self, session: &SessionRecord) -> Result<(), StoreError> {

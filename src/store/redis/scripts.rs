@@ -31,10 +31,13 @@ scripts! {
     ForgetSession = "forget_session.lua",
     Acquire = "acquire.lua",
     Renew = "renew.lua",
+    Ask = "ask.lua",
     Release = "release.lua",
     Holder = "holder.lua",
+    Vacant = "vacant.lua",
     AddResults = "add_results.lua",
     Top = "top.lua",
+    ForgetPlayer = "forget_player.lua",
     Probe = "probe.lua",
 }
 
@@ -43,7 +46,13 @@ impl Script {
     pub(super) fn writes(self) -> bool {
         !matches!(
             self,
-            Self::Read | Self::Snapshot | Self::List | Self::Session | Self::Holder | Self::Top
+            Self::Read
+                | Self::Snapshot
+                | Self::List
+                | Self::Session
+                | Self::Holder
+                | Self::Vacant
+                | Self::Top
         )
     }
 }

@@ -8,11 +8,16 @@ use crate::store::{
     board::{Kind, Outcome, Standing},
 };
 
-pub(super) fn add(db: &Connection, name: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+pub(super) fn add(
+    db: &Connection,
+    name: &str,
+    game: u32,
+    outcomes: &[Outcome],
+) -> Result<bool, StoreError> {
     let id = room(db, name)?.id;
     let first = db
-        .prepare("UPDATE rooms SET counted = 1 WHERE id = ?1 AND counted = 0")?
-        .execute([id])?;
+        .prepare("INSERT OR IGNORE INTO counted (room, game) VALUES (?1, ?2)")?
+        .execute(params![id, game])?;
     if first == 0 {
         return Ok(false);
     }
@@ -67,6 +72,13 @@ pub(super) fn top(db: &Connection, kind: Kind, limit: u32) -> Result<Vec<Standin
         .query_map(params![kind.name(), limit], standing)?
         .collect::<Result<_, _>>()?;
     Ok(best)
+}
+
+pub(super) fn forget(db: &Connection, kind: Kind, id: &str) -> Result<bool, StoreError> {
+    let gone = db
+        .prepare("DELETE FROM board WHERE kind = ?1 AND id = ?2")?
+        .execute(params![kind.name(), id])?;
+    Ok(gone > 0)
 }
 
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {

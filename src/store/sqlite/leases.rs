@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::queries::{fenced_room, millis, room, time};
 use crate::store::{Fence, Lease, StoreError, lease};
@@ -25,7 +25,8 @@ pub(super) fn acquire(
     let fence = draw(db)?;
     let ttl = lease::millis(ttl);
     db.prepare(
-        "UPDATE rooms SET fence = ?2, holder = ?3, held_until = ?4, released = NULL WHERE name = ?1",
+        "UPDATE rooms SET fence = ?2, holder = ?3, held_until = ?4, released = NULL, asked_until = NULL
+         WHERE name = ?1",
     )?
     .execute(params![
         name,
@@ -54,19 +55,51 @@ pub(super) fn renew(
     fence: Fence,
     ttl: Duration,
     now: u64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let held = fenced_room(db, name, fence)?;
     let until = now.saturating_add(lease::millis(ttl));
     let renewed = db
-        .prepare("UPDATE rooms SET held_until = ?2 WHERE id = ?1 AND holder IS NOT NULL")?
-        .execute(params![held.id, millis(until)])?;
+        .prepare(
+            "UPDATE rooms SET held_until = ?2 WHERE id = ?1 AND holder IS NOT NULL
+             RETURNING coalesce(asked_until, 0)",
+        )?
+        .query_row(params![held.id, millis(until)], |row| time(row, 0))
+        .optional()?;
     // The newest fence is nobody's when the room was given back, or never taken.
-    if renewed == 0 {
-        return Err(StoreError::Fenced {
+    renewed
+        .map(|asked_until| asked_until > now)
+        .ok_or_else(|| StoreError::Fenced {
             room: name.to_owned(),
             newest: held.fence,
-        });
-    }
+        })
+}
+
+pub(super) fn ask(db: &Connection, name: &str, ttl: Duration, now: u64) -> Result<(), StoreError> {
+    let until = now.saturating_add(lease::millis(ttl));
+    db.prepare("UPDATE rooms SET asked_until = ?2 WHERE id = ?1")?
+        .execute(params![room(db, name)?.id, millis(until)])?;
+    Ok(())
+}
+
+pub(super) fn vacant(db: &Connection, limit: u32, now: u64) -> Result<Vec<String>, StoreError> {
+    let names = db
+        .prepare(
+            "SELECT name FROM rooms
+             WHERE closed_at IS NULL AND fence > 0 AND coalesce(held_until, 0) <= ?1
+             ORDER BY id LIMIT ?2",
+        )?
+        .query_map(params![millis(now), limit], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(names)
+}
+
+/// Draws a new fence for every room that is held, as giving it back does.
+pub(super) fn end_all(db: &Connection) -> Result<(), StoreError> {
+    let fence = draw(db)?;
+    db.prepare(
+        "UPDATE rooms SET fence = ?1, holder = NULL, held_until = NULL WHERE holder IS NOT NULL",
+    )?
+    .execute([millis(fence.0)])?;
     Ok(())
 }
 

@@ -63,6 +63,15 @@ impl SqliteStore {
         Ok(Self { jobs })
     }
 
+    /// Ends every lease, for whoever knows that no other server uses the file. What holds one
+    /// still is told so at its next write.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] alone.
+    pub async fn vacate(&self) -> Result<(), StoreError> {
+        self.call(Access::Write, leases::end_all).await
+    }
+
     async fn call<T, W>(&self, access: Access, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -147,12 +156,18 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn renew(&self, room: &str, fence: Fence, ttl: Duration) -> Result<(), StoreError> {
+    async fn renew(&self, room: &str, fence: Fence, ttl: Duration) -> Result<bool, StoreError> {
         let room = room.to_owned();
         self.call(Access::Write, move |db| {
             leases::renew(db, &room, fence, ttl, now())
         })
         .await
+    }
+
+    async fn ask(&self, room: &str, ttl: Duration) -> Result<(), StoreError> {
+        let room = room.to_owned();
+        self.call(Access::Write, move |db| leases::ask(db, &room, ttl, now()))
+            .await
     }
 
     async fn release(&self, room: &str, fence: Fence) -> Result<(), StoreError> {
@@ -167,10 +182,17 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn add_results(&self, room: &str, outcomes: &[Outcome]) -> Result<bool, StoreError> {
+    async fn add_results(
+        &self,
+        room: &str,
+        game: u32,
+        outcomes: &[Outcome],
+    ) -> Result<bool, StoreError> {
         let (room, outcomes) = (room.to_owned(), outcomes.to_vec());
-        self.call(Access::Write, move |db| board::add(db, &room, &outcomes))
-            .await
+        self.call(Access::Write, move |db| {
+            board::add(db, &room, game, &outcomes)
+        })
+        .await
     }
 
     async fn top(&self, kind: Kind, limit: u32) -> Result<Vec<Standing>, StoreError> {
@@ -178,8 +200,19 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn forget_player(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.call(Access::Write, move |db| board::forget(db, kind, &id))
+            .await
+    }
+
     async fn open_rooms(&self) -> Result<Vec<String>, StoreError> {
         self.call(Access::Read, queries::open_rooms).await
+    }
+
+    async fn vacant(&self, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.call(Access::Read, move |db| leases::vacant(db, limit, now()))
+            .await
     }
 
     async fn put_session(&self, session: &SessionRecord) -> Result<(), StoreError> {

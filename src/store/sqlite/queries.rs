@@ -10,22 +10,26 @@ pub(super) struct Room {
     epoch: u32,
     first: u32,
     next: u32,
+    closed: bool,
     pub(super) fence: Fence,
 }
 
 pub(super) fn room(db: &Connection, name: &str) -> Result<Room, StoreError> {
-    db.prepare("SELECT id, epoch, first, next, fence FROM rooms WHERE name = ?1")?
-        .query_row([name], |row| {
-            Ok(Room {
-                id: row.get(0)?,
-                epoch: row.get(1)?,
-                first: row.get(2)?,
-                next: row.get(3)?,
-                fence: Fence(time(row, 4)?),
-            })
+    db.prepare(
+        "SELECT id, epoch, first, next, fence, closed_at IS NOT NULL FROM rooms WHERE name = ?1",
+    )?
+    .query_row([name], |row| {
+        Ok(Room {
+            id: row.get(0)?,
+            epoch: row.get(1)?,
+            first: row.get(2)?,
+            next: row.get(3)?,
+            fence: Fence(time(row, 4)?),
+            closed: row.get(5)?,
         })
-        .optional()?
-        .ok_or_else(|| StoreError::NoSuchRoom(name.to_owned()))
+    })
+    .optional()?
+    .ok_or_else(|| StoreError::NoSuchRoom(name.to_owned()))
 }
 
 /// The room, for whoever has the newest lease on it.
@@ -97,7 +101,11 @@ pub(super) fn append(
 pub(super) fn read(db: &Connection, name: &str, from: u32) -> Result<Log, StoreError> {
     let room = room(db, name)?;
     let Room {
-        id, epoch, next, ..
+        id,
+        epoch,
+        next,
+        closed,
+        ..
     } = room;
     if from < room.first {
         return Err(StoreError::Trimmed {
@@ -130,6 +138,7 @@ pub(super) fn read(db: &Connection, name: &str, from: u32) -> Result<Log, StoreE
         epoch,
         records,
         next,
+        closed,
     })
 }
 

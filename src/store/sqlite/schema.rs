@@ -72,6 +72,18 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX board_ranked ON board (kind, rank DESC, id);
 ",
+    "
+    CREATE TABLE counted (
+        room INTEGER NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
+        game INTEGER NOT NULL,
+        PRIMARY KEY (room, game)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO counted (room, game) SELECT id, 1 FROM rooms WHERE counted = 1;
+    ALTER TABLE rooms DROP COLUMN counted;
+",
+    "
+    ALTER TABLE rooms ADD COLUMN asked_until INTEGER;
+",
 ];
 
 /// Opens the file and makes it ready.

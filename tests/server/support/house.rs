@@ -40,6 +40,11 @@ impl House {
         Self::open(&settings)
     }
 
+    /// Where it keeps everything.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     pub fn socket(&self) -> String {
         format!("ws://{}/ws", self.address)
     }
@@ -63,12 +68,22 @@ impl House {
 
     /// Asks it to end, as a service manager does, and waits until it has.
     pub fn close(&mut self) -> std::process::ExitStatus {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// Waits until it has ended.
+    pub fn end(&mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
+    /// Sends the signal of this name.
+    pub fn signal(&self, name: &str) {
         let kill = Command::new("kill")
-            .args(["-TERM", &self.pid().to_string()])
+            .args([&format!("-{name}"), &self.pid().to_string()])
             .status()
             .expect("there is a kill program");
         assert!(kill.success());
-        self.child.wait().expect("it ends")
     }
 
     /// The process that holds the models.

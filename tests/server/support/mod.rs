@@ -2,6 +2,7 @@
 //! that say what a test tells them to. Nothing here waits for time to pass: every wait is
 //! for a message.
 
+pub mod caddy;
 pub mod client;
 pub mod house;
 pub mod known;
@@ -10,4 +11,5 @@ pub mod models;
 pub mod replay;
 pub mod seen;
 pub mod standin;
+pub mod street;
 pub mod table;

@@ -36,7 +36,12 @@ pub struct Guest {
 impl Guest {
     /// Opens a table.
     pub async fn host(house: &House, setup: &Setup, role: Role, name: &str) -> Self {
-        let mut client = Client::enter(house, None).await;
+        Self::host_at(&house.socket(), setup, role, name).await
+    }
+
+    /// Opens a table through this URL.
+    pub async fn host_at(url: &str, setup: &Setup, role: Role, name: &str) -> Self {
+        let mut client = Client::enter_at(url, None).await;
         let id = client.id();
         let open = FromClient::OpenTable {
             id,
@@ -138,7 +143,12 @@ impl Guest {
 
     /// The same session on a new socket, with what it knew.
     pub async fn back(self, house: &House) -> Self {
-        let client = Client::enter(house, Some(&self.client.session)).await;
+        self.back_at(&house.socket()).await
+    }
+
+    /// The same, through this URL.
+    pub async fn back_at(self, url: &str) -> Self {
+        let client = Client::enter_at(url, Some(&self.client.session)).await;
         let known = self.known;
         drop(self.client.socket);
         let room = known.room.clone();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     play::party::Person,
-    rooms::{play::Play, seeds::OsDice},
+    rooms::{identity::SessionKey, messages::SeatGivenUp, play::Play, seeds::OsDice},
     wire::browser::Bye,
 };
 
@@ -104,10 +104,13 @@ pub(super) fn gone(room: &Room<Table>, member: Member, ctx: &mut Context<Room<Ta
 }
 
 /// Has the rules find another host if the one there is stays away.
-fn pass_on(room: &mut Room<Table>) {
+pub(super) fn pass_on(room: &mut Room<Table>) {
     let host = room.journal.game().host();
     if let Some(member) = host.filter(|host| room.own.away.contains(host)) {
-        let present = room.audience.places().map(|place| place.member).collect();
+        let present: Vec<Member> = room.audience.places().map(|place| place.member).collect();
+        if present.is_empty() {
+            return;
+        }
         let away = Command::Away { member, present };
         room.waiting.push_back(Wanted::by_nobody(away));
     }
@@ -134,6 +137,20 @@ pub(super) fn show_out(room: &mut Room<Table>, ctx: &mut Context<Room<Table>>) {
     }
     count(room, ctx);
     room.show(ctx);
+}
+
+/// Has the hall forget where those sat who went for good.
+pub(super) fn tell_of_leaving(room: &Room<Table>, events: &[Event]) {
+    for event in events {
+        if let Event::Went { member, .. } = event
+            && let Some(key) = room.journal.game().person(*member).and_then(Person::key)
+        {
+            room.hall.do_send(SeatGivenUp {
+                room: room.journal.room().to_owned(),
+                key: SessionKey(key.to_owned()),
+            });
+        }
+    }
 }
 
 /// Keeps the list of who is present, and the time since when nobody is.

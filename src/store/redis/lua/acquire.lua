@@ -1,5 +1,5 @@
--- KEYS: room. ARGV: owner, milliseconds.
-local room = redis.call('HMGET', KEYS[1], 'fence', 'holder', 'until')
+-- KEYS: room, leases. ARGV: owner, milliseconds, name.
+local room = redis.call('HMGET', KEYS[1], 'fence', 'holder', 'until', 'closed')
 if not room[1] then
   return {'none'}
 end
@@ -10,5 +10,8 @@ end
 -- away, no less than the clock in microseconds.
 local fence = whole(math.max(tonumber(room[1]) + 1, clock[1] * 1000000 + clock[2]))
 redis.call('HSET', KEYS[1], 'fence', fence, 'holder', ARGV[3], 'until', whole(now + ARGV[4]))
-redis.call('HDEL', KEYS[1], 'released')
+redis.call('HDEL', KEYS[1], 'released', 'asked')
+if not room[4] then
+  redis.call('ZADD', KEYS[2], whole(now + ARGV[4]), ARGV[5])
+end
 return {'ok', fence}

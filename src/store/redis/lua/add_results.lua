@@ -1,6 +1,7 @@
 -- KEYS: room, then a player and a board for each outcome.
--- ARGV: token of the call, then id, name, won (0 or 1) and points for each outcome.
-local room = redis.call('HMGET', KEYS[1], 'epoch', 'counted')
+-- ARGV: token of the call, number of the game, then id, name, won (0 or 1) and points for each outcome.
+local counted = 'counted:' .. ARGV[4]
+local room = redis.call('HMGET', KEYS[1], 'epoch', counted)
 if not room[1] then
   return {'none'}
 end
@@ -21,10 +22,10 @@ local function rank(games, wins)
   return math.floor(low * 1e9 + 0.5)
 end
 
-redis.call('HSET', KEYS[1], 'counted', ARGV[3])
+redis.call('HSET', KEYS[1], counted, ARGV[3])
 for i = 1, (#KEYS - 1) / 2 do
   local player, board = KEYS[2 * i], KEYS[2 * i + 1]
-  local id, name, won, points = ARGV[4 * i], ARGV[4 * i + 1], ARGV[4 * i + 2], ARGV[4 * i + 3]
+  local id, name, won, points = ARGV[4 * i + 1], ARGV[4 * i + 2], ARGV[4 * i + 3], ARGV[4 * i + 4]
   local games = redis.call('HINCRBY', player, 'games', 1)
   local wins = redis.call('HINCRBY', player, 'wins', won)
   redis.call('HINCRBY', player, 'points', points)

@@ -1,4 +1,4 @@
--- KEYS: room. ARGV: fence.
+-- KEYS: room, leases. ARGV: fence, name.
 local room = redis.call('HMGET', KEYS[1], 'fence', 'released')
 if not room[1] then
   return {'none'}
@@ -13,4 +13,5 @@ end
 redis.call('HDEL', KEYS[1], 'holder', 'until')
 local fence = whole(math.max(tonumber(room[1]) + 1, clock[1] * 1000000 + clock[2]))
 redis.call('HSET', KEYS[1], 'fence', fence, 'released', ARGV[3])
+redis.call('ZADD', KEYS[2], 'XX', whole(now), ARGV[4])
 return {'ok'}
