@@ -248,7 +248,15 @@ impl Truth {
         let removed = guest.removed_from.contains(&self.room);
         assert!(removed || after.iter().all(left), "{by} misses {after:?}");
         match place {
-            Place::Game(seen) => agree(by, &self.room, &seen.events, &self.events()),
+            Place::Game(seen) => {
+                let mut events: Vec<Stamped<imitation::Event>> = self.events();
+                for stamped in &mut events {
+                    if let Some(imitation::Event::Opened { key, .. }) = &mut stamped.event {
+                        *key = None;
+                    }
+                }
+                agree(by, &self.room, &seen.events, &events);
+            }
             Place::Table(known) => {
                 let mut events: Vec<Stamped<party::Event>> = self.events();
                 for (stamped, seen) in events.iter_mut().zip(&known.events) {
@@ -280,6 +288,9 @@ impl Truth {
                 });
                 for stamped in &events {
                     match &stamped.event {
+                        Some(imitation::Event::Opened { key: Some(key), .. }) => {
+                            secrets.push((key.clone(), usize::MAX));
+                        }
                         Some(imitation::Event::Answered { seat, text, .. })
                             if is_blind && *seat != seen.seat =>
                         {

@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_millis(2000);
 /// The circle whose host shows somebody the door, whose chair a machine takes.
 const SHOWN_OUT: &str = "shown out";
 
+/// How long somebody waits for a room that has to come from another server.
+const MOVING: Duration = Duration::from_secs(6);
+
 /// What a room plays, again and again.
 #[derive(Clone, Debug)]
 pub enum Sort {
@@ -293,11 +296,10 @@ impl Player {
             .as_ref()
             .map(|place| place.room().to_owned());
         let url = self.gate.url(place.or(room).as_deref());
-        let sitting = async {
-            self.guest.connect(&url).await?;
-            self.guest.sit().await
-        };
-        let sat = timeout(PATIENCE, sitting).await.map_err(|_| Cut)??;
+        let arriving = timeout(PATIENCE, self.guest.connect(&url));
+        arriving.await.map_err(|_| Cut)??;
+        let sitting = timeout(MOVING, self.guest.sit());
+        let sat = sitting.await.map_err(|_| Cut)??;
         if !sat && (self.guest.place.is_some() || self.guest.owed_a_place) {
             return Err(Cut);
         }

@@ -2,7 +2,7 @@
 //! there twice, no room stands still, and after a kill all go on soon.
 //!
 //! `PARLOUR_SOAK_FAULTS` says how many faults (40), `PARLOUR_SOAK_SEED` by which dice (0),
-//! `PARLOUR_SOAK_SERVERS` how many servers share the Redis (1), and `PARLOUR_SOAK_LOG` what the
+//! `PARLOUR_SOAK_SERVERS` how many servers share the Redis (2), and `PARLOUR_SOAK_LOG` what the
 //! servers write to the terminal (`off`).
 
 use std::{
@@ -342,7 +342,7 @@ async fn on_redis_with_a_fleet_whatever_happens_nothing_is_lost_or_twice() {
     let _alone = crate::alone().await;
     let faults: usize = setting("PARLOUR_SOAK_FAULTS", 40);
     let home = Homes::Shared {
-        servers: setting("PARLOUR_SOAK_SERVERS", 1),
+        servers: setting("PARLOUR_SOAK_SERVERS", 2),
         workers: 2,
     };
     soak(

@@ -18,6 +18,12 @@ use crate::{
 const MODEL: &str = "deterministic:2ms";
 const PREFIX: &str = "t:";
 
+/// What it has to read when it starts must not grow for ever.
+const COMPACT: [(&str, &str); 2] = [
+    ("auto-aof-rewrite-percentage", "100"),
+    ("auto-aof-rewrite-min-size", "1mb"),
+];
+
 /// Where rooms are kept, and who computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Homes {
@@ -51,7 +57,9 @@ impl Town {
         ];
         let (redis, servers, workers) = match home {
             Homes::Embedded => (None, 1, 0),
-            Homes::Shared { servers, workers } => (Some(RedisServer::start()), servers, workers),
+            Homes::Shared { servers, workers } => {
+                (Some(RedisServer::start_with(&COMPACT)), servers, workers)
+            }
         };
         let url = redis.as_ref().map(RedisServer::url);
         if let Some(url) = &url {
@@ -144,7 +152,7 @@ impl Town {
             redis_url: self.redis.as_ref().map(RedisServer::url),
             redis_prefix: PREFIX.into(),
         };
-        let home = Home::take(self.houses[0].data.path()).expect("the server is gone");
+        let home = Home::take(self.houses[0].data()).expect("the server is gone");
         let store = AnyStore::open(&settings, &home).await.expect("the store");
         (store, self)
     }

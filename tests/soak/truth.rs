@@ -440,7 +440,7 @@ fn is_over(guests: &[Guest], games: usize) -> bool {
 }
 
 async fn check(guests: &[Guest; 2], house: &House, redis: &RedisSettings) {
-    let home = Home::take(house.data.path()).expect("the server is gone");
+    let home = Home::take(house.data()).expect("the server is gone");
     let store = AnyStore::open(redis, &home).await.expect("the store");
     for guest in guests {
         let place = guest.place.as_ref().expect("both played");

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub struct House {
     child: Child,
     pub address: String,
-    pub data: TempDir,
+    data: TempDir,
     settings: Vec<(String, String)>,
 }
 
