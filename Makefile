@@ -8,7 +8,7 @@ SHELL := /bin/bash
 FRONTEND_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -path frontend/dist -prune -o -type f -print)
 DATA := $(or $(PARLOUR_DATA),data)
 
-.PHONY: help run build test test-rust test-frontend test-browser stop bench bench-peer bench-rooms fuzz fmt lint types prerequisites
+.PHONY: help run build test test-rust test-frontend test-browser stop soak truth bench bench-peer bench-rooms fuzz fmt lint types prerequisites
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,14 @@ test-frontend: prerequisites ## Types, formatting and unit tests of the page
 
 test-browser: prerequisites frontend/dist/index.html ## Whole games in Chromium with the real model
 	tools/test browser
+
+soak: frontend/dist/index.html ## A thousand faults (FAULTS=…) under mixed games: nothing lost, twice or stuck
+	PARLOUR_REDIS_SERVER=$$(tools/redis) PARLOUR_SOAK_FAULTS=$(or $(FAULTS),1000) \
+		cargo test --locked --test soak on_ -- --nocapture
+
+truth: frontend/dist/index.html ## Random runs (RUNS=…) of two clients, a server that is killed, and a model
+	PARLOUR_REDIS_SERVER=$$(tools/redis) PARLOUR_TRUTH_RUNS=$(or $(RUNS),500) PARLOUR_TRUTH_SEED=$(or $(SEED),0) \
+		cargo test --locked --test soak truth -- --nocapture
 
 bench: build ## Measure: last key to first judge token; what server and sockets add
 	target/release/parlour bench turn

@@ -21,8 +21,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::rooms::{
-    identity::now,
-    pulse::Pulse,
+    pulse::{Pulse, ticks},
     session::{Session, Tick},
     tally::Tally,
 };
@@ -95,7 +94,7 @@ impl Reaper {
 }
 
 fn sweep(slice: &Mutex<Vec<Watched>>, limit: Duration, tally: &Tally) {
-    let now = now();
+    let now = ticks();
     let mut watched = slice.lock().unwrap_or_else(PoisonError::into_inner);
     watched.retain(|socket| {
         let Some(stream) = socket.stream.upgrade() else {

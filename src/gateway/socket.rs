@@ -27,9 +27,8 @@ use super::{
     reaper::Reaper,
 };
 use crate::rooms::{
-    identity::now,
     link::Link,
-    pulse::Pulse,
+    pulse::{Pulse, ticks},
     session::{self, Doorway, Place, Session},
 };
 
@@ -143,7 +142,7 @@ fn refusal(error: &GatewayError) -> Vec<u8> {
 fn greet(stream: TcpStream, rest: &[u8], guest: Guest, porch: &Porch) {
     let link = Link::new(stream, rest, session::LIMITS);
     let connection = Arc::clone(link.stream());
-    let pulse = Arc::new(Pulse::new(now()));
+    let pulse = Arc::new(Pulse::new(ticks()));
     let socket = porch.sockets.fetch_add(1, Ordering::Relaxed);
     let place = find_place(guest, porch);
     let session = Session::new(

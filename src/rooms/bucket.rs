@@ -1,23 +1,21 @@
 //! A token bucket: how much one client may ask for.
 
-use crate::play::UnixMillis;
-
 /// Messages that may come at once.
 const BURST: u64 = 20;
 
 /// Milliseconds after which one more may come.
 const REFILL: u64 = 200;
 
-/// The bucket. Holds at most [`BURST`], gains one every [`REFILL`] milliseconds.
+/// The bucket. Times are [`super::pulse::ticks`]. Holds at most [`BURST`], gains one every [`REFILL`] milliseconds.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     /// Milliseconds' worth of messages.
     level: u64,
-    at: UnixMillis,
+    at: u64,
 }
 
 impl Bucket {
-    pub(crate) fn new(now: UnixMillis) -> Self {
+    pub(crate) fn new(now: u64) -> Self {
         Self {
             level: BURST * REFILL,
             at: now,
@@ -25,7 +23,7 @@ impl Bucket {
     }
 
     /// Takes one, if there is one.
-    pub(crate) fn take(&mut self, now: UnixMillis) -> bool {
+    pub(crate) fn take(&mut self, now: u64) -> bool {
         let gained = now.saturating_sub(self.at);
         self.at = self.at.max(now);
         self.level = self.level.saturating_add(gained).min(BURST * REFILL);

@@ -4,14 +4,28 @@
 //! that does not read neither its mailbox nor its timers run. These atomics are how others
 //! judge it, and how they leave word for it.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
-use crate::{play::UnixMillis, wire::browser::Bye};
+use crate::wire::browser::Bye;
 
 /// A socket's number, never used twice in one process.
 pub type SocketId = u64;
 
-/// Signs of life of one socket.
+/// Milliseconds on a clock that nobody sets: whoever is judged by pauses is not to suffer when
+/// the time of day jumps.
+pub fn ticks() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGAN.get_or_init(Instant::now).elapsed();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Signs of life of one socket. Times are [`ticks`].
 #[derive(Debug)]
 pub struct Pulse {
     heard: AtomicU64,
@@ -25,7 +39,7 @@ const RESTARTING: u8 = 3;
 const MOVED: u8 = 4;
 
 impl Pulse {
-    pub fn new(now: UnixMillis) -> Self {
+    pub fn new(now: u64) -> Self {
         Self {
             heard: AtomicU64::new(now),
             doom: AtomicU8::new(SPARED),
@@ -33,12 +47,12 @@ impl Pulse {
     }
 
     /// A frame came in.
-    pub fn beat(&self, now: UnixMillis) {
+    pub fn beat(&self, now: u64) {
         self.heard.fetch_max(now, Ordering::Relaxed);
     }
 
     /// Milliseconds since the last frame came in.
-    pub fn silence(&self, now: UnixMillis) -> u64 {
+    pub fn silence(&self, now: u64) -> u64 {
         now.saturating_sub(self.heard.load(Ordering::Relaxed))
     }
 

@@ -19,10 +19,10 @@ use super::{
     cast::Cast,
     frame::Frame,
     hall::{ANSWER_LIMIT, Hall},
-    identity::{NAME_LIMIT, now},
+    identity::NAME_LIMIT,
     link::{Fault, FrameLimits, Heard, Link},
     messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Want, Wish, refused},
-    pulse::{Pulse, SocketId},
+    pulse::{Pulse, SocketId, ticks},
     receipt::Receipt,
     tally::Tally,
 };
@@ -107,7 +107,7 @@ impl Session {
             pulse,
             state: State::Fresh,
             moves: None,
-            bucket: Bucket::new(now()),
+            bucket: Bucket::new(ticks()),
             link: Some(link),
             pings: 0,
             place,
@@ -171,7 +171,7 @@ impl Session {
             return;
         }
         let limit = self.door.ping_every * PATIENCE;
-        let silence = Duration::from_millis(self.pulse.silence(now()));
+        let silence = Duration::from_millis(self.pulse.silence(ticks()));
         self.pings += 1;
         let never_came = matches!(self.state, State::Fresh) && self.pings > PATIENCE;
         if silence > limit || never_came {
@@ -190,7 +190,7 @@ impl Session {
             }
             Err(error) => {
                 let id = id_of(text).unwrap_or_default();
-                if self.bucket.take(now()) {
+                if self.bucket.take(ticks()) {
                     self.refuse(id, RefusalCode::Malformed, &error.to_string(), ctx);
                 } else {
                     self.refuse(id, RefusalCode::TooFast, "slow down", ctx);
@@ -206,7 +206,7 @@ impl Session {
             self.bye(Bye::OldClient, "the first message must be hello", ctx);
             return;
         }
-        let allowed = self.bucket.take(now());
+        let allowed = self.bucket.take(ticks());
         let arriving = matches!(self.state, State::Arriving);
         let id = match &message {
             FromClient::Ping { nonce } => {
@@ -335,11 +335,11 @@ impl Session {
     }
 
     fn hear(&mut self, heard: Heard, ctx: &mut Context<Self>) {
-        self.pulse.beat(now());
+        self.pulse.beat(ticks());
         match heard {
             Heard::Text(text) => self.read(&text, ctx),
             Heard::Ping(payload) => {
-                if self.bucket.take(now())
+                if self.bucket.take(ticks())
                     && let Some(link) = &mut self.link
                 {
                     link.pong(&payload);

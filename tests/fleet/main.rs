@@ -9,3 +9,4 @@ mod service;
 mod support;
 mod versions;
 mod words;
+mod worker;

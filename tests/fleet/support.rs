@@ -3,7 +3,6 @@
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use clap::Parser;
@@ -17,28 +16,10 @@ use parlour::{
     wire::worker::{Finish, Message, Prompt, Role, Sampling, Terms},
 };
 
+pub use crate::worker::{Worker, signal, until};
+
 /// Token of the toy engine that ends a text.
 const END: u32 = 259;
-
-/// Looks again and again until something is so: nothing tells.
-pub async fn until<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
-    loop {
-        if let Some(seen) = look().await {
-            return seen;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-pub fn signal(name: &str, pid: u32) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("kill runs");
-    assert!(status.success(), "{name} {pid}");
-}
 
 /// Writes every command to its file before it answers.
 pub struct Redis {
@@ -123,27 +104,9 @@ impl Drop for Redis {
     }
 }
 
-/// A worker that has joined, or will.
-pub struct Worker {
-    pub child: Child,
-}
-
 impl Worker {
     pub fn start(redis: &Redis, model: &str, arguments: &[&str]) -> Self {
         Self::start_at(&redis.url(), model, arguments, Stdio::null())
-    }
-
-    pub fn start_at(url: &str, model: &str, arguments: &[&str], log: Stdio) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_parlour"))
-            .args(["worker", "--model", model, "--models", "nowhere"])
-            .args(["--redis-prefix", "t:"])
-            .args(arguments)
-            .env("PARLOUR_REDIS_URL", url)
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the program starts");
-        Self { child }
     }
 
     /// Whether a name in Redis is this worker's.
@@ -159,33 +122,11 @@ impl Worker {
         .await;
     }
 
-    /// The process that computes.
-    pub async fn engine(&self) -> u32 {
-        let pid = self.child.id();
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        until(|| async {
-            let children = std::fs::read_to_string(&path).ok()?;
-            children.split_whitespace().next()?.parse().ok()
-        })
-        .await
-    }
-
     /// Both of its processes.
     pub async fn signal(&self, name: &str) {
         let engine = self.engine().await;
         signal(name, self.child.id());
         signal(name, engine);
-    }
-
-    pub fn kill(&mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it can be waited for");
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

@@ -4,8 +4,9 @@
 use parlour::play::imitation::{Event, Kind, Mode};
 
 use crate::support::{
-    client::{Client, Seen},
+    client::Client,
     models::{self, REASON, WITNESS},
+    seen::Seen,
     standin::Standin,
 };
 

@@ -13,8 +13,9 @@ use parlour::{
 use sha2::{Digest, Sha256};
 
 use crate::support::{
-    client::{Client, Seen},
+    client::Client,
     house::House,
+    seen::Seen,
     table::{Guest, all, answer_all, setup, three},
 };
 

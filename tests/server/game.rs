@@ -1,10 +1,6 @@
 //! Whole games over a real socket, against a real server.
 
-use crate::support::{
-    client::{Client, Seen},
-    house::House,
-    replay,
-};
+use crate::support::{client::Client, house::House, replay, seen::Seen};
 use parlour::{
     play::imitation::{Ending, Event, Kind, Mode, Seat},
     wire::browser::{FromClient, RefusalCode, ToClient},

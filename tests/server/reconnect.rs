@@ -5,12 +5,7 @@ use parlour::{
     wire::browser::{Doing, FromClient, Line, RefusalCode, ToClient},
 };
 
-use crate::support::{
-    client::{Client, Seen},
-    house::House,
-    models, replay,
-    standin::Standin,
-};
+use crate::support::{client::Client, house::House, models, replay, seen::Seen, standin::Standin};
 
 /// The text of a line as far as it was sent, by the rules of the protocol.
 fn partial(messages: &[ToClient], wanted: Line) -> String {

@@ -11,9 +11,10 @@ use parlour::{
 use crate::support::{
     client::Client,
     house::House,
+    known::Known,
     models::{self, REASON, WITNESS},
     replay,
-    table::{Guest, Known, all, answer_all, setup, three},
+    table::{Guest, all, answer_all, setup, three},
 };
 
 /// The chairs and the end, as everybody knows them afterwards.

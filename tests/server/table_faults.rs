@@ -10,9 +10,10 @@ use parlour::{
 
 use crate::support::{
     house::House,
+    known::Known,
     models,
     standin::Standin,
-    table::{Guest, Known, all, answer_all, setup, three},
+    table::{Guest, all, answer_all, setup, three},
 };
 
 async fn back(guests: Vec<Guest>, house: &House) -> Vec<Guest> {

@@ -12,10 +12,11 @@ use parlour::{
 use crate::support::{
     client::Client,
     house::House,
+    known::Known,
     models,
     standin::Standin,
     street::{Street, back, doubled, play_out, short_game},
-    table::{Guest, Known, all, three},
+    table::{Guest, all, three},
 };
 
 /// Three people at a table of the first house whose machine is in the middle of its line. One

@@ -54,7 +54,7 @@ async fn fixture() -> Fixture {
     client.set_recv_buffer_size(4096).expect("a small buffer");
     let (client, accepted) = tokio::join!(client.connect(address), listener.accept());
     let (stream, _) = accepted.expect("a connection");
-    let pulse = Arc::new(Pulse::new(now()));
+    let pulse = Arc::new(Pulse::new(ticks()));
     let session = Session::new(
         Arc::new(Doorway {
             hall,

@@ -2,8 +2,8 @@
 
 use futures_util::{SinkExt, StreamExt};
 use parlour::{
-    play::imitation::{Event, Kind, Mode, Seat},
-    wire::browser::{Doing, FromClient, PROTOCOL, RefusalCode, Stamped, ToClient},
+    play::imitation::{Kind, Mode},
+    wire::browser::{FromClient, PROTOCOL, RefusalCode, ToClient},
 };
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, protocol::CloseFrame},
 };
 
-use super::house::House;
+use super::{house::House, seen::Seen};
 
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -24,102 +24,6 @@ pub struct Client {
     /// Every text frame, in order.
     pub heard: Vec<String>,
     next_id: u32,
-}
-
-/// What a client knows of a room, by the rules of the protocol alone.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
-    pub room: String,
-    pub epoch: u32,
-    pub seat: Seat,
-    pub events: Vec<Stamped<Event>>,
-    pub doing: Doing,
-}
-
-impl Seen {
-    /// Takes in a message as a client must; panics at a gap or a repeat.
-    pub fn take(&mut self, message: &ToClient) {
-        match message {
-            ToClient::Joined {
-                room,
-                epoch,
-                offset,
-                seat,
-                events,
-                doing,
-            } => {
-                assert_eq!(*room, self.room);
-                if *offset == 0 {
-                    self.events.clear();
-                }
-                assert_eq!(
-                    *offset as usize,
-                    self.events.len(),
-                    "neither a gap nor a repeat"
-                );
-                self.epoch = *epoch;
-                self.seat = *seat;
-                self.doing = *doing;
-                for stamped in events {
-                    self.push(stamped);
-                }
-            }
-            ToClient::Event { room, stamped } => {
-                assert_eq!(*room, self.room);
-                self.push(stamped);
-            }
-            ToClient::Doing { doing, .. } => self.doing = *doing,
-            ToClient::Unveiled { events, .. } => {
-                for stamped in events {
-                    assert!(stamped.event.is_some(), "unveiled is unveiled");
-                    self.events[stamped.offset as usize] = stamped.clone();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn push(&mut self, stamped: &Stamped<Event>) {
-        assert_eq!(
-            stamped.offset as usize,
-            self.events.len(),
-            "neither a gap nor a repeat"
-        );
-        self.events.push(stamped.clone());
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.ended().is_some()
-    }
-
-    pub fn ended(&self) -> Option<&Event> {
-        self.events
-            .iter()
-            .filter_map(|stamped| stamped.event.as_ref())
-            .find(|event| matches!(event, Event::Ended { .. }))
-    }
-
-    /// The round whose question came last.
-    pub fn round(&self) -> u32 {
-        self.events
-            .iter()
-            .filter_map(|stamped| match stamped.event {
-                Some(Event::Asked { round, .. }) => Some(round),
-                _ => None,
-            })
-            .max()
-            .unwrap_or(0)
-    }
-
-    pub fn my_turn(&self) -> bool {
-        matches!(
-            self.doing,
-            Doing::WitnessesAnswer {
-                your_turn: true,
-                ..
-            }
-        )
-    }
 }
 
 impl Client {
@@ -234,25 +138,7 @@ impl Client {
     /// The room that the next message says we sit in.
     pub async fn joined(&mut self) -> Seen {
         let message = self.hear().await;
-        let ToClient::Joined {
-            room,
-            epoch,
-            seat,
-            doing,
-            ..
-        } = &message
-        else {
-            panic!("{message:?}");
-        };
-        let mut seen = Seen {
-            room: room.clone(),
-            epoch: *epoch,
-            seat: *seat,
-            events: Vec::new(),
-            doing: *doing,
-        };
-        seen.take(&message);
-        seen
+        Seen::begin(&message).unwrap_or_else(|| panic!("{message:?}"))
     }
 
     /// Reads on until `enough`; gives what was read.

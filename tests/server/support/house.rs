@@ -49,10 +49,6 @@ impl House {
         format!("ws://{}/ws", self.address)
     }
 
-    pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -102,31 +98,6 @@ impl House {
             .find_map(|children| children.split_whitespace().next()?.parse().ok())
             .expect("there is a worker")
     }
-
-    /// Resident memory, bytes.
-    pub fn memory(&self) -> u64 {
-        self.status("VmRSS:")
-    }
-
-    /// The most that was ever resident, bytes.
-    pub fn most_memory(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, name: &str) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("procfs");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .expect("resident size");
-        let kib: u64 = line
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .expect("a number");
-        kib * 1024
-    }
 }
 
 impl Drop for House {
@@ -146,6 +117,12 @@ fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let address = ready(&mut child);
+    (child, address)
+}
+
+/// Waits until the server that was started, its output piped, says where it listens.
+pub fn ready(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let address = lines
         .by_ref()
@@ -154,5 +131,5 @@ fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
         .expect("it says where it listens");
     // Nothing more comes, but a closed pipe must not be what a server dies of.
     std::thread::spawn(move || lines.for_each(drop));
-    (child, address)
+    address
 }

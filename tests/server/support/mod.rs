@@ -5,8 +5,11 @@
 pub mod caddy;
 pub mod client;
 pub mod house;
+pub mod known;
+pub mod looks;
 pub mod models;
 pub mod replay;
+pub mod seen;
 pub mod standin;
 pub mod street;
 pub mod table;

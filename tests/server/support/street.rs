@@ -13,9 +13,10 @@ use parlour::{
 use super::{
     client::Client,
     house::House,
+    known::Known,
     models,
     standin::Standin,
-    table::{Guest, Known, all, setup},
+    table::{Guest, all, setup},
 };
 use crate::redis_server::RedisServer;
 

@@ -3,12 +3,12 @@
 use parlour::{
     play::{
         imitation::{Kind, Mode},
-        party::{Act, Bench, Chair, Event, Machine, Member, Role, Setup, Vacancy},
+        party::{Act, Bench, Event, Machine, Role, Setup, Vacancy},
     },
-    wire::browser::{FromClient, Held, RefusalCode, Stamped, TableDoing, ToClient},
+    wire::browser::{FromClient, Held, RefusalCode, ToClient},
 };
 
-use super::{client::Client, house::House};
+use super::{client::Client, house::House, known::Known};
 
 /// Three people and two machines, one of them ELIZA.
 pub fn setup(bench: Bench, mode: Mode) -> Setup {
@@ -24,137 +24,6 @@ pub fn setup(bench: Bench, mode: Mode) -> Setup {
         listed: true,
         open_to_spectators: true,
         line_limit: 300,
-    }
-}
-
-/// What somebody knows of a table, by the rules of the protocol alone.
-#[derive(Clone, Debug)]
-pub struct Known {
-    pub room: String,
-    pub epoch: u32,
-    pub you: Member,
-    pub seat: String,
-    pub events: Vec<Stamped<Event>>,
-    pub doing: TableDoing,
-    pub present: Vec<Member>,
-}
-
-impl Known {
-    /// Takes in a message as a client must; panics at a gap or a repeat.
-    fn take(&mut self, message: &ToClient) {
-        match message {
-            ToClient::Seated {
-                room,
-                epoch,
-                offset,
-                you,
-                seat,
-                events,
-                doing,
-                present,
-            } => {
-                assert_eq!(*room, self.room);
-                if *offset == 0 {
-                    self.events.clear();
-                }
-                assert_eq!(*offset as usize, self.events.len(), "a gap or a repeat");
-                self.epoch = *epoch;
-                self.you = *you;
-                self.seat.clone_from(seat);
-                self.doing = doing.clone();
-                self.present.clone_from(present);
-                for stamped in events {
-                    self.push(stamped);
-                }
-            }
-            ToClient::TableEvent { room, stamped } => {
-                assert_eq!(*room, self.room);
-                self.push(stamped);
-            }
-            ToClient::TableDoing { doing, .. } => self.doing = doing.clone(),
-            ToClient::Present { present, .. } => self.present.clone_from(present),
-            ToClient::TableUnveiled { events, .. } => {
-                for stamped in events {
-                    assert!(stamped.event.is_some(), "unveiled is unveiled");
-                    self.events[stamped.offset as usize] = stamped.clone();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn push(&mut self, stamped: &Stamped<Event>) {
-        let expected = self.events.len();
-        assert_eq!(stamped.offset as usize, expected, "a gap or a repeat");
-        self.events.push(stamped.clone());
-    }
-
-    pub fn told(&self) -> impl Iterator<Item = &Event> {
-        self.events
-            .iter()
-            .filter_map(|stamped| stamped.event.as_ref())
-    }
-
-    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
-        self.told().filter(|event| wanted(event)).count()
-    }
-
-    /// How many games have ended.
-    pub fn finished(&self) -> usize {
-        self.count(|event| matches!(event, Event::Finished { .. }))
-    }
-
-    /// The round whose question came last in this game.
-    pub fn round(&self) -> u32 {
-        let mut round = 0;
-        for event in self.told() {
-            match event {
-                Event::Started { .. } => round = 0,
-                Event::Questioned { round: asked, .. } => round = *asked,
-                _ => {}
-            }
-        }
-        round
-    }
-
-    /// The round whose answers were revealed last in this game.
-    pub fn revealed(&self) -> u32 {
-        let mut round = 0;
-        for event in self.told() {
-            match event {
-                Event::Started { .. } => round = 0,
-                Event::Revealed { round: now, .. } => round = *now,
-                _ => {}
-            }
-        }
-        round
-    }
-
-    /// One's chair in the game that started last.
-    pub fn chair(&self) -> Option<Chair> {
-        self.told()
-            .filter_map(|event| match event {
-                Event::Started { yours, .. } => Some(*yours),
-                _ => None,
-            })
-            .last()
-            .flatten()
-    }
-
-    pub fn my_turn(&self) -> bool {
-        matches!(
-            self.doing,
-            TableDoing::Asking {
-                your_turn: true,
-                ..
-            } | TableDoing::Answering {
-                your_turn: true,
-                ..
-            } | TableDoing::Voting {
-                your_turn: true,
-                ..
-            }
-        )
     }
 }
 
@@ -261,28 +130,14 @@ impl Guest {
             }
         }
         let message = client.hear().await;
-        let ToClient::Seated {
-            room,
-            epoch,
-            you,
-            seat,
-            doing,
-            present,
-            ..
-        } = &message
-        else {
-            panic!("{message:?}");
+        assert!(matches!(message, ToClient::Seated { .. }), "{message:?}");
+        let known = match known {
+            Some(mut known) => {
+                known.take(&message);
+                known
+            }
+            None => Known::begin(&message).expect("it is seated"),
         };
-        let mut known = known.unwrap_or_else(|| Known {
-            room: room.clone(),
-            epoch: *epoch,
-            you: *you,
-            seat: seat.clone(),
-            events: Vec::new(),
-            doing: doing.clone(),
-            present: present.clone(),
-        });
-        known.take(&message);
         Self { client, known }
     }
 
