@@ -273,8 +273,8 @@ impl Truth {
         place.held()
     }
 
-    /// What must not be known before an offset is: the words, and that offset.
-    pub fn secrets(&self, of: &Place) -> Vec<(String, usize)> {
+    /// What must not be known before an offset is: the words, where they are, and that offset.
+    pub fn secrets(&self, of: &Place) -> Vec<(String, usize, usize)> {
         let mut secrets = Vec::new();
         match of {
             Place::Game(seen) => {
@@ -286,18 +286,18 @@ impl Truth {
                 let end = events.iter().position(|stamped| {
                     matches!(stamped.event, Some(imitation::Event::Ended { .. }))
                 });
-                for stamped in &events {
+                for (offset, stamped) in events.iter().enumerate() {
                     match &stamped.event {
                         Some(imitation::Event::Opened { key: Some(key), .. }) => {
-                            secrets.push((key.clone(), usize::MAX));
+                            secrets.push((key.clone(), offset, usize::MAX));
                         }
                         Some(imitation::Event::Answered { seat, text, .. })
                             if is_blind && *seat != seen.seat =>
                         {
-                            secrets.extend(end.map(|end| (text.clone(), end)));
+                            secrets.extend(end.map(|end| (text.clone(), offset, end)));
                         }
                         Some(imitation::Event::Judged { verdict, .. }) if is_blind => {
-                            secrets.extend(end.map(|end| (verdict.reasoning.clone(), end)));
+                            secrets.extend(end.map(|end| (verdict.reasoning.clone(), offset, end)));
                         }
                         _ => {}
                     }
@@ -305,12 +305,18 @@ impl Truth {
             }
             Place::Table(known) => self.secrets_of_table(known.you, &mut secrets),
         }
-        // What is short is found in anything.
-        secrets.retain(|(text, _)| text.chars().count() >= 12);
+        // What is short is found in anything, and what was said before is no secret: ELIZA has
+        // only so many sentences.
+        let is_new = |text: &str, offset: usize| {
+            let quoted = quoted(text);
+            let mut records = self.records.iter();
+            records.position(|record| record.body.contains(&quoted)) == Some(offset)
+        };
+        secrets.retain(|(text, offset, _)| text.chars().count() >= 12 && is_new(text, *offset));
         secrets
     }
 
-    fn secrets_of_table(&self, you: Member, secrets: &mut Vec<(String, usize)>) {
+    fn secrets_of_table(&self, you: Member, secrets: &mut Vec<(String, usize, usize)>) {
         let events: Vec<Stamped<party::Event>> = self.events();
         let mut mode = imitation::Mode::Blind;
         let mut own = None;
@@ -325,7 +331,7 @@ impl Truth {
                     mode = setup.mode;
                 }
                 party::Event::Came { key: Some(key), .. } => {
-                    secrets.push((key.clone(), usize::MAX))
+                    secrets.push((key.clone(), offset, usize::MAX))
                 }
                 party::Event::Started { chairs, .. } => {
                     own = chairs.as_ref().and_then(|chairs| chair_of(you, chairs));
@@ -339,16 +345,22 @@ impl Truth {
                         matches!(event, party::Event::Revealed { round: now, .. } if now == round)
                             || matches!(event, party::Event::Finished { .. })
                     };
-                    secrets.extend(later(&shown).map(|shown| (text.clone(), shown)));
+                    secrets.extend(later(&shown).map(|shown| (text.clone(), offset, shown)));
                 }
                 party::Event::Weighed { opinion, .. } if mode == imitation::Mode::Blind => {
                     let end = |event: &party::Event| matches!(event, party::Event::Finished { .. });
-                    secrets.extend(later(&end).map(|end| (opinion.reasoning.clone(), end)));
+                    secrets.extend(later(&end).map(|end| (opinion.reasoning.clone(), offset, end)));
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// As it stands within a string of JSON.
+fn quoted(text: &str) -> String {
+    let quoted = serde_json::to_string(text).expect("json");
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn is_lawful(fate: Fate, times: usize) -> bool {
@@ -428,13 +440,12 @@ fn agree<E: PartialEq + std::fmt::Debug + Serialize>(
 /// # Panics
 /// At the first secret that was told.
 pub fn nothing_was_told_too_early(truth: &Truth, guest: &Guest, place: &Place) {
-    for (text, shown) in truth.secrets(place) {
-        let quoted = serde_json::to_string(&text).expect("json");
-        let quoted = quoted.trim_matches('"');
+    for (text, _, shown) in truth.secrets(place) {
+        let quoted = quoted(&text);
         let frames = guest.frames.iter().flatten();
         for frame in frames.filter(|frame| frame.room == truth.room && frame.held <= shown) {
             assert!(
-                !frame.text.contains(quoted),
+                !frame.text.contains(&quoted),
                 "{} was told {text:?} before event {shown}: {}",
                 guest.name,
                 frame.text

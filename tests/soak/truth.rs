@@ -346,6 +346,7 @@ async fn run(seed: u64, redis: &RedisServer) {
     let mut settings = vec![
         ("PARLOUR_ROUNDS", "2"),
         ("PARLOUR_CONNECTS_PER_MINUTE", "0"),
+        ("PARLOUR_SECRET", "a secret of this house alone"),
         ("PARLOUR_REDIS_PREFIX", &prefix),
     ];
     if script.redis {
