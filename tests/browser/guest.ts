@@ -106,11 +106,14 @@ const SIZES = [
 export async function photograph(page: Page, name: string): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const size of SIZES) {
+      const path = `${test.info().project.outputDir}/../shots/${name}-${size.width}-${colorScheme}.png`;
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize(size);
-      await page.screenshot({
-        path: `${test.info().project.outputDir}/../shots/${name}-${size.width}-${colorScheme}.png`,
-      });
+      // On a busy machine Chromium may owe the frame after a change of size for ever: then it
+      // is asked again.
+      await expect(async () => {
+        await page.setViewportSize(size);
+        await page.screenshot({ path, timeout: 15_000 });
+      }).toPass();
     }
   }
   await page.setViewportSize(SIZES[0] ?? { width: 1280, height: 800 });

@@ -186,52 +186,49 @@ impl Handler<SignIn> for Hall {
         let store = self.house.store.clone();
         let shared = self.house.tenure.shared;
         let work = async move {
-            let found = match key {
-                Some(key) => store.session(&key.0, now()).await,
-                None => Ok(None),
+            let Some(key) = key else {
+                return Ok((None, false));
             };
+            let found = store.session(&key.0, now()).await?;
             // A room that is not here may be open elsewhere.
-            let room = found.as_ref().ok().and_then(Option::as_ref);
-            let is_open = match room.and_then(|known| known.room.as_deref()) {
-                Some(room) if shared => rooms::is_open(&store, room).await.unwrap_or(false),
+            let room = found.as_ref().and_then(|known| known.room.as_deref());
+            let is_open = match room {
+                Some(room) if shared => rooms::is_open(&store, room).await?,
                 _ => false,
             };
-            (found, is_open)
+            Ok::<_, StoreError>((found, is_open))
         };
-        ctx.spawn(
-            work.into_actor(self)
-                .map(move |(found, is_open), this, ctx| {
-                    // It may have left while the store was reading.
-                    if !this.arriving.remove(&socket) {
-                        return;
-                    }
-                    let known = found.as_ref().is_ok_and(Option::is_some);
-                    let token = sent.filter(|_| known).unwrap_or_else(Token::draw);
-                    let guest = Guest {
-                        socket,
-                        key: token.key(),
-                        outbox,
-                        pulse,
-                    };
-                    let bye = match found {
-                        Ok(found) if this.closing != Closing::Now => {
-                            return this.welcome(guest, token, found, is_open, ctx);
-                        }
-                        Ok(_) => "the server restarts",
-                        Err(error) => {
-                            tracing::error!(%error, "a session cannot be looked up");
-                            "the server cannot reach its store"
-                        }
-                    };
-                    tell(
-                        &guest,
-                        ToSession::Bye {
-                            bye: Bye::Restarting,
-                            why: bye,
-                        },
-                    );
-                }),
-        );
+        ctx.spawn(work.into_actor(self).map(move |found, this, ctx| {
+            // It may have left while the store was reading.
+            if !this.arriving.remove(&socket) {
+                return;
+            }
+            let known = matches!(found, Ok((Some(_), _)));
+            let token = sent.filter(|_| known).unwrap_or_else(Token::draw);
+            let guest = Guest {
+                socket,
+                key: token.key(),
+                outbox,
+                pulse,
+            };
+            let bye = match found {
+                Ok((found, is_open)) if this.closing != Closing::Now => {
+                    return this.welcome(guest, token, found, is_open, ctx);
+                }
+                Ok(_) => "the server restarts",
+                Err(error) => {
+                    tracing::error!(%error, "a session cannot be looked up");
+                    "the server cannot reach its store"
+                }
+            };
+            tell(
+                &guest,
+                ToSession::Bye {
+                    bye: Bye::Restarting,
+                    why: bye,
+                },
+            );
+        }));
     }
 }
 

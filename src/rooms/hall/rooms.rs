@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    play::imitation::{Kind, Mode},
+    play::imitation::{Event, Kind, Mode},
     rooms::room::Room,
     store::AnyStore,
 };
@@ -13,6 +13,26 @@ const NO_TABLE: &str = "there is no such table, or it was closed";
 pub(super) async fn is_open(store: &AnyStore, room: &str) -> Result<bool, StoreError> {
     match store.read(room, u32::MAX).await {
         Ok(log) => Ok(!log.closed),
+        Err(StoreError::NoSuchRoom(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whose game it is, by the log: the hash of a session. None when that does not say.
+async fn player_of(store: &AnyStore, room: &str) -> Result<Option<String>, StoreError> {
+    let log = store.read(room, 0).await?;
+    let first = log.records.first();
+    let opened = first.and_then(|record| serde_json::from_str(&record.body).ok());
+    Ok(match opened {
+        Some(Event::Opened { key, .. }) => key,
+        _ => None,
+    })
+}
+
+/// Whether there is, or was, a room of that name.
+async fn is_room(store: &AnyStore, room: &str) -> Result<bool, StoreError> {
+    match store.read(room, u32::MAX).await {
+        Ok(_) => Ok(true),
         Err(StoreError::NoSuchRoom(_)) => Ok(false),
         Err(error) => Err(error),
     }
@@ -299,19 +319,72 @@ impl Hall {
         held: Held,
         ctx: &mut Context<Self>,
     ) {
+        let Some(visitor) = self.visitors.get(&socket) else {
+            return;
+        };
+        if identity::is_table(&room) {
+            let why = "that is a table; join it";
+            self.refuse(socket, id, RefusalCode::NotYours, why);
+            return;
+        }
+        if visitor.room.as_ref() == Some(&room) {
+            self.play_on(socket, id, room, held, ctx);
+            return;
+        }
+        // Whoever opened another game has left this one. But a server that fell, or stood still
+        // and wrote late, leaves sessions that point at a game which never began: then the log
+        // says whose this one is.
+        let key = visitor.guest.key.clone();
+        let other = visitor.room.clone();
+        let store = self.house.store.clone();
+        let work = async move {
+            let is_theirs = async {
+                let player = player_of(&store, &room).await?;
+                let elsewhere = match other {
+                    Some(other) => is_room(&store, &other).await?,
+                    None => false,
+                };
+                Ok::<bool, StoreError>(player.is_some_and(|player| player == key.0) && !elsewhere)
+            };
+            (is_theirs.await, room, key)
+        };
+        ctx.spawn(
+            work.into_actor(self)
+                .map(move |(is_theirs, room, key), this, ctx| {
+                    let (code, why) = match is_theirs {
+                        Ok(true) => {
+                            if let Some(visitor) = this.visitors.get_mut(&socket) {
+                                visitor.room = Some(room.clone());
+                                let name = visitor.name.clone();
+                                this.keep_seat(&key, &name, Some(room.clone()), ctx);
+                            }
+                            return this.play_on(socket, id, room, held, ctx);
+                        }
+                        Ok(false) => (RefusalCode::NotYours, "that is somebody else's seat"),
+                        Err(StoreError::NoSuchRoom(_)) => {
+                            (RefusalCode::NoSuchRoom, "there is no such room")
+                        }
+                        Err(error) => {
+                            tracing::error!(room, %error, "whose game it is cannot be read");
+                            (RefusalCode::Trouble, "the store failed; try again")
+                        }
+                    };
+                    this.refuse(socket, id, code, why);
+                }),
+        );
+    }
+
+    fn play_on(
+        &mut self,
+        socket: SocketId,
+        id: u32,
+        room: String,
+        held: Held,
+        ctx: &mut Context<Self>,
+    ) {
         let Some(visitor) = self.visitors.get_mut(&socket) else {
             return;
         };
-        if visitor.room.as_deref() != Some(room.as_str()) || identity::is_table(&room) {
-            // Whose room it is, and whether there is one, is nobody else's business.
-            let (code, why) = if self.rooms.contains_key(&room) {
-                (RefusalCode::NotYours, "that is somebody else's seat")
-            } else {
-                (RefusalCode::NoSuchRoom, "there is no such room")
-            };
-            self.refuse(socket, id, code, why);
-            return;
-        }
         visitor.seated = true;
         let join = Join {
             guest: visitor.guest.clone(),

@@ -120,7 +120,7 @@ impl Hall {
         }));
     }
 
-    fn keep_seat(
+    pub(super) fn keep_seat(
         &self,
         key: &SessionKey,
         name: &str,

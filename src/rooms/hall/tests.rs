@@ -287,6 +287,42 @@ async fn a_room_whose_log_somebody_else_wrote_refuses_and_starts_over_from_the_l
 }
 
 #[actix::test]
+async fn a_game_is_its_players_whatever_a_late_word_made_of_the_session() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = house(&folder);
+    let hall = Hall::new(Arc::new(house.clone())).start();
+    let (mut client, token) = Client::enter(&hall, 1, None).await;
+    let room = client.open().await;
+    let key = Token::parse(&token).expect("ours").key();
+    let record = house.store.session(&key.0, now()).await.expect("read");
+    let late = SessionRecord {
+        room: Some("a-game-that-never-began".into()),
+        ..record.expect("it is known")
+    };
+    house.store.put_session(&late).await.expect("written");
+    let resume = |socket, id| FromGuest {
+        socket,
+        id,
+        wish: Wish::Resume {
+            room: room.clone(),
+            epoch: 0,
+            offset: 0,
+        },
+    };
+    let (mut client, _) = Client::enter(&hall, 2, Some(token.clone())).await;
+    hall.do_send(resume(2, 1));
+    assert_eq!(client.joined().await.0, room);
+    let (mut other, _) = Client::enter(&hall, 3, None).await;
+    hall.do_send(resume(3, 7));
+    assert_eq!(other.refused().await, (7, RefusalCode::NotYours));
+    // And the session knows it again.
+    client.stop(2);
+    client.ended().await;
+    let known = house.store.session(&key.0, now()).await.expect("read");
+    assert_eq!(known.expect("it is known").room, Some(room));
+}
+
+#[actix::test]
 async fn a_new_hall_goes_on_with_every_open_room() {
     let folder = tempfile::tempdir().expect("a folder");
     let house = house(&folder);
