@@ -8,7 +8,7 @@ SHELL := /bin/bash
 FRONTEND_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -path frontend/dist -prune -o -type f -print)
 DATA := $(or $(PARLOUR_DATA),data)
 
-.PHONY: help run build test test-rust test-frontend test-browser stop soak truth bench bench-peer bench-rooms fuzz fmt lint types prerequisites
+.PHONY: help run build test test-rust test-frontend test-browser stop soak truth bench bench-peer bench-rooms bench-seance fuzz fmt lint types prerequisites
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-peer: build ## Measure the text engine against llama.cpp's server, in turn
 
 bench-rooms: build ## Measure ten thousand sockets, and fan-out against other servers, in turn
 	tools/bench-rooms
+
+bench-seance: build ## Measure a spoken question until it is answered, and twenty minutes of them
+	tools/bench-seance
 
 fuzz: frontend/dist/index.html ## A million damaged inputs for each reader of files and messages
 	PARLOUR_FUZZ_INPUTS=$(or $(INPUTS),1000000) cargo test --locked --lib fuzz::

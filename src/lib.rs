@@ -10,11 +10,11 @@
 //! | gateway | [`gateway`] | how people come in: HTTP, sockets, health; no rules of play |
 //! | rooms | [`rooms`] | the actors: order, timers, who hears what |
 //! | generation | [`generation`] | the server's side of the process border |
-//! | worker | [`worker`] | the generation process: no rooms, no store |
+//! | worker | [`worker`] | the generation process and the speech process: no rooms, no store |
 //! | models | [`models`] | catalogue, download, import of weights |
 //! | store | [`store`] | one contract for what must survive, and its homes |
 //! | persona | [`persona`] | PURE: prompts, the guard on replies, the pace of typing |
-//! | play | [`play`] | PURE: the rules: imitation, evidence |
+//! | play | [`play`] | PURE: the rules: imitation, tables, séance, evidence |
 //! | wire | [`wire`] | what crosses a border: serde types, no logic |
 //!
 //! [`config`] is the only reader of the environment, [`mod@bench`] measures.
@@ -43,7 +43,8 @@
 //!    it to come back.
 //! 6. The worker is expendable: killed at any instant, its turns are run again, and
 //!    no reader sees a line twice or half of one left standing.
-//! 7. Secrets are never logged.
+//! 7. Secrets are never logged; sound is never written to disk, nor what is measured of a
+//!    voice.
 
 pub mod bench;
 pub mod config;

@@ -7,7 +7,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use parlour::{
     bench::{self, BenchCommand},
     config::{self, LogSettings, MemberSettings, ModelSettings, RedisSettings, ServeSettings},
-    gateway::web,
+    gateway::{
+        gate::cli::{self as gate_cli, GateCommand},
+        web,
+    },
     generation::{
         fleet::{
             FleetError,
@@ -16,7 +19,13 @@ use parlour::{
         launcher::LaunchOptions,
     },
     models::cli::{self as model_cli, ModelCommand},
-    worker,
+    worker::{
+        self,
+        speech::{
+            self,
+            cli::{self as voice_cli, VoiceOptions},
+        },
+    },
 };
 
 /// A place where people and machines talk and have to work out who is who.
@@ -36,12 +45,22 @@ enum Command {
     /// The generation process. With a socket (`serve` starts it so by itself) it ends when its
     /// standard input closes; with the URL of a Redis it joins a fleet
     Worker(Box<WorkerCommand>),
+    /// The speech process, which listens and speaks; `serve` starts it by itself. It ends when
+    /// its standard input closes
+    Speech(Box<speech::Options>),
     /// Look at, fetch, import and check models
     Model {
         #[command(flatten)]
         settings: ModelSettings,
         #[command(subcommand)]
         command: ModelCommand,
+    },
+    /// Hear a voice, or try an ear, without a server
+    Voice(Box<VoiceOptions>),
+    /// The password of the séance
+    Gate {
+        #[command(subcommand)]
+        command: GateCommand,
     },
     /// Measure speed and load
     Bench {
@@ -100,12 +119,15 @@ fn run() -> anyhow::Result<()> {
             actix_web::rt::System::new().block_on(web::serve(*settings))?;
         }
         Command::Worker(worker) => worker.run()?,
+        Command::Speech(options) => speech::run(*options)?,
         Command::Model { settings, command } => {
             let workshop = worker::Workshop {
                 threads: config::default_threads() as usize,
             };
             model_cli::run(&command, &settings, &workshop)?;
         }
+        Command::Voice(options) => voice_cli::run(&options)?,
+        Command::Gate { command } => gate_cli::run(&command)?,
         Command::Bench { command } => bench::run(command)?,
     }
     Ok(())

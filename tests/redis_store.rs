@@ -12,8 +12,9 @@ use std::{
 use parlour::{
     config::Secret,
     store::{
-        Fence, SessionRecord, Snapshot, Store, StoreError,
+        AnyStore, Fence, SessionRecord, Snapshot, Store, StoreError,
         board::{Kind, Outcome},
+        neighbours::{Heard, Word},
         redis::{Durability, Options, RedisStore},
     },
 };
@@ -773,4 +774,65 @@ async fn two_houses_on_one_server_do_not_meet() {
     one.create("r", 1).await.expect("created");
     assert_eq!(two.open_rooms().await, Ok(vec![]));
     two.create("r", 1).await.expect("the name is free there");
+}
+
+// ---- neighbours
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_had_a_session_before_hears_once_that_it_went_on() {
+    let server = RedisServer::start();
+    let (one, other) = (server.open().await, server.open().await);
+    let one = AnyStore::from(one);
+    let other = AnyStore::from(other);
+    let (one, other) = (
+        one.neighbours().expect("shared"),
+        other.neighbours().expect("shared"),
+    );
+    let first = one.arrive("s", "one", LONG).await.expect("there");
+    let again = one.arrive("s", "one", LONG).await.expect("there");
+    assert!(again > first);
+    let start = Heard::default();
+    let (words, heard) = one.words("one", &start).await.expect("read");
+    assert_eq!(words, [], "nobody tells themselves");
+    let number = other.arrive("s", "other", LONG).await.expect("there");
+    assert!(number > again);
+    let room = "r".to_owned();
+    let left = Word::Abandoned { room };
+    other.tell("one", &left).await.expect("told");
+    let (words, now) = one.words("one", &heard).await.expect("read");
+    let session = "s".to_owned();
+    assert_eq!(words, [Word::Elsewhere { session, number }, left]);
+    assert_eq!(one.words("one", &now).await, Ok((vec![], now.clone())));
+    assert_eq!(other.words("other", &start).await, Ok((vec![], start)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_tables_is_shown_to_the_others_until_it_is_taken_away_or_its_time_is_up() {
+    let server = RedisServer::start();
+    let store = AnyStore::from(server.open().await);
+    let house = store.neighbours().expect("shared");
+    let list = |text: &str| Some(text.to_owned());
+    house
+        .list_tables("a", list("of a"), LONG)
+        .await
+        .expect("shown");
+    house
+        .list_tables("b", list("of b"), LONG)
+        .await
+        .expect("shown");
+    assert_eq!(house.tables("a").await, Ok(vec!["of b".to_owned()]));
+    house
+        .list_tables("b", list("new"), LONG)
+        .await
+        .expect("shown");
+    assert_eq!(house.tables("a").await, Ok(vec!["new".to_owned()]));
+    house.list_tables("b", None, LONG).await.expect("gone");
+    assert_eq!(house.tables("a").await, Ok(vec![]));
+    let blink = Duration::from_millis(1);
+    house
+        .list_tables("b", list("brief"), blink)
+        .await
+        .expect("shown");
+    while house.tables("a").await != Ok(vec![]) {}
+    assert_eq!(house.tables("b").await, Ok(vec!["of a".to_owned()]));
 }

@@ -1,6 +1,6 @@
 //! Settings as the environment and `.env` give them.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 /// Every setting that `.env.example` names.
 fn names() -> Vec<String> {
@@ -55,6 +55,19 @@ fn a_setting_that_is_set_to_nothing_is_not_set() {
 }
 
 #[test]
+fn the_example_names_every_setting_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut known = BTreeSet::new();
+    for subcommand in ["serve", "worker", "speech"] {
+        let (done, help) = parlour(folder.path(), &[subcommand, "--help"], &[]);
+        assert!(done, "{help}");
+        let settings = help.split("[env: ").skip(1);
+        known.extend(settings.map(|rest| rest.split(['=', ']']).next().unwrap().to_owned()));
+    }
+    assert_eq!(names().into_iter().collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
 fn a_setting_that_is_set_to_something_is_read_and_checked() {
     let folder = tempfile::tempdir().unwrap();
     for (name, value) in [
@@ -66,5 +79,15 @@ fn a_setting_that_is_set_to_something_is_read_and_checked() {
         assert!(!done && !said.contains(REASON), "{name}: {said}");
         let flag = name.trim_start_matches("PARLOUR_").to_lowercase();
         assert!(said.contains(&format!("--{flag}")), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_refused_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["PARLOUR_SECRET", "PARLOUR_PASSWORD"] {
+        let (done, said) = parlour(folder.path(), &["serve"], &[(name.into(), "hush hush")]);
+        assert!(!done && said.contains(name), "{said}");
+        assert!(!said.contains("hush"), "{said}");
     }
 }

@@ -249,7 +249,7 @@ async fn a_worker_of_another_protocol_is_not_attached() {
     worker.say(&hello(PROTOCOL + 1)).await;
     let attached = client.attach(ours).await;
     assert!(
-        matches!(attached, Err(ConnectionError::Protocol { theirs }) if theirs == PROTOCOL + 1)
+        matches!(attached, Err(ConnectionError::Protocol { theirs, .. }) if theirs == PROTOCOL + 1)
     );
     assert!(!*client.ready().borrow());
 }

@@ -10,6 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin, PreviewServer, ViteDevServer } from 'vite';
 import { WebSocketServer, type WebSocket } from 'ws';
 
+import { gate, MockSitter } from './seance.ts';
 import { MockGuest, tableRecord } from './tables.ts';
 import type { Boards } from '../src/wire/Boards';
 import type { Doing } from '../src/wire/Doing';
@@ -280,14 +281,17 @@ function serve(socket: WebSocket): void {
   let session = '';
   const say = (message: ToClient) => socket.send(JSON.stringify(message));
   let guest: MockGuest | null = null;
+  const sitter = new MockSitter(socket);
+  socket.on('close', () => sitter.gone());
   const mine = () => rooms.get(seats.get(session) ?? '');
   const reply = (id: number, ok: boolean) =>
     say(
       ok ? { type: 'accepted', id } : { type: 'refused', id, code: 'not_now', message: 'Not now.' },
     );
-  socket.on('message', (data) => {
+  socket.on('message', (data, isBinary) => {
+    if (isBinary) return;
     const message = JSON.parse(String(data)) as FromClient;
-    if (guest?.hear(message)) return;
+    if (sitter.hear(message) || guest?.hear(message)) return;
     switch (message.type) {
       case 'hello': {
         session = message.session ?? randomUUID();
@@ -389,6 +393,7 @@ export function mockServer(): Plugin {
       if (request.url !== '/ws') return;
       sockets.handleUpgrade(request, stream, head, serve);
     });
+    server.middlewares.use(gate);
     server.middlewares.use(replay);
     server.middlewares.use(house);
   };

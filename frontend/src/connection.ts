@@ -13,7 +13,7 @@ export const PROTOCOL = 2;
 
 /** What of the browser's WebSocket is used. */
 export interface Socket {
-  send(text: string): void;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
   close(): void;
   onopen: (() => void) | null;
   onmessage: ((message: { data: unknown }) => void) | null;
@@ -54,6 +54,9 @@ type WithoutId<T> = T extends { id: number } ? Omit<T, 'id'> : never;
 /** A message that the server accepts or refuses. */
 export type Request = WithoutId<FromClient>;
 
+/** A message that has no answer. */
+export type News = Extract<FromClient, { type: 'heard' }>;
+
 const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 15_000;
 const FULL_WAIT_MS = 5_000;
@@ -70,6 +73,8 @@ const FINAL_CODES: Record<number, Bye> = {
 export class Connection {
   /** Every message but the answers to requests, in order. */
   onmessage: (message: ToClient) => void = () => {};
+  /** Every binary frame. */
+  onsound: (bytes: ArrayBuffer) => void = () => {};
   onstatus: (status: Status) => void = () => {};
   /** Asked after every welcome: what to say to be back where one was. */
   comeback: () => Request | null = () => null;
@@ -139,6 +144,16 @@ export class Connection {
     });
   }
 
+  /** Says something that has no answer. Lost when the line is dead. */
+  tell(message: News): void {
+    if (this.#socket && this.#welcomed) this.#say(this.#socket, message);
+  }
+
+  /** Sends a binary frame. Lost when the line is dead. */
+  sound(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#welcomed) this.#socket?.send(bytes);
+  }
+
   #connect(): void {
     this.#drop();
     this.#become({ at: 'connecting' });
@@ -163,6 +178,11 @@ export class Connection {
   }
 
   #hear(socket: Socket, data: unknown): void {
+    if (data instanceof ArrayBuffer) {
+      if (this.#welcomed) this.#keepAlive(socket);
+      this.onsound(data);
+      return;
+    }
     if (typeof data !== 'string') return;
     const message = JSON.parse(data) as ToClient;
     if (this.#welcomed) this.#keepAlive(socket);

@@ -1,5 +1,5 @@
 /** The line to the house, shared by all pages: one socket, one session, one voice. */
-import { Connection, type Reply, type Request, type Status } from './connection';
+import { Connection, type News, type Reply, type Request, type Status } from './connection';
 import { openSocket } from './socket';
 import { t } from './strings';
 import type { Limits } from './wire/Limits';
@@ -16,6 +16,8 @@ export interface Visit {
   /** What came of that. */
   resumed(reply: Reply): void;
   hear(message: ToClient): void;
+  /** A binary frame came. */
+  sound?(bytes: ArrayBuffer): void;
 }
 
 const NOWHERE: Visit = {
@@ -63,6 +65,7 @@ class House {
     });
     this.#connection.onstatus = (status) => (this.status = status);
     this.#connection.onmessage = (message) => this.#hear(message);
+    this.#connection.onsound = (bytes) => this.#visit.sound?.(bytes);
     this.#connection.comeback = () => this.#visit.comeback();
     this.#connection.onresumed = (reply) => this.#visit.resumed(reply);
     addEventListener('online', () => this.#connection.retryNow());
@@ -104,6 +107,15 @@ class House {
 
   request(request: Request): Promise<Reply> {
     return this.#connection.request(request);
+  }
+
+  /** Says something that has no answer. */
+  tell(message: News): void {
+    this.#connection.tell(message);
+  }
+
+  sound(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#connection.sound(bytes);
   }
 
   /** Whether it was accepted; says what went wrong otherwise. */

@@ -3,9 +3,9 @@ import './style.css';
 
 import { mount } from 'svelte';
 
-import App from './App.svelte';
+import Root from './Root.svelte';
 
 const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app');
 
-export default mount(App, { target });
+export default mount(Root, { target });

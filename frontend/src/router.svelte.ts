@@ -7,12 +7,19 @@ export type Route =
   | { page: 'replay'; room: string }
   | { page: 'tables' }
   | { page: 'boards' }
+  | { page: 'dead-profiles'; view: 'show' | 'record' }
+  | { page: 'spirit-box' }
   | { page: 'new-table' }
   | { page: 'table'; room: string };
 
 export function parse(path: string): Route {
   if (/^\/tables\/?$/.test(path)) return { page: 'tables' };
   if (/^\/boards\/?$/.test(path)) return { page: 'boards' };
+  if (/^\/dead-profiles\/?$/.test(path)) return { page: 'dead-profiles', view: 'show' };
+  if (/^\/dead-profiles\/record\/?$/.test(path)) {
+    return { page: 'dead-profiles', view: 'record' };
+  }
+  if (/^\/spirit-box\/?$/.test(path)) return { page: 'spirit-box' };
   if (/^\/tables\/new\/?$/.test(path)) return { page: 'new-table' };
   const [, page, room] = /^\/(play|replay|t)\/([^/]+)\/?$/.exec(path) ?? [];
   if (!page || !room) return { page: 'lobby' };

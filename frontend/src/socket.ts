@@ -3,11 +3,12 @@ import type { Socket } from './connection';
 /** The browser's WebSocket in the shape that the connection asks for. */
 export function openSocket(url: string): Socket {
   const real = new WebSocket(url);
+  real.binaryType = 'arraybuffer';
   const socket: Socket = {
     onopen: null,
     onmessage: null,
     onclose: null,
-    send: (text) => real.send(text),
+    send: (data) => real.send(data),
     close: () => real.close(),
   };
   real.onopen = () => socket.onopen?.();

@@ -256,6 +256,7 @@ const en = {
       no_such_room: 'There is no such game.',
       not_yours: 'That is somebody else’s seat.',
       too_fast: 'That was too fast. Wait a moment and try again.',
+      locked: 'A password opens this door.',
       trouble: 'Something failed on the server. Nothing was lost; try again.',
     } satisfies Record<RefusalCode, string>,
     lost: 'The line went dead before the server answered. Try again.',

@@ -1,13 +1,16 @@
 //! Measurements that anyone can run, against real processes over real sockets.
 
+mod goal;
 mod player;
 mod processes;
 mod quality;
 mod rooms;
+mod seance;
 mod stream;
 mod tap;
 mod text;
 mod turn;
+mod usage;
 
 use std::time::Duration;
 
@@ -24,6 +27,8 @@ pub enum BenchCommand {
     Stream(stream::Options),
     /// Sockets at the limit: memory, connects, fan-out, everybody's return; alone or against others
     Rooms(Box<rooms::Options>),
+    /// A spoken question until it is understood and answered, silences, memory in the long run
+    Seance(seance::Options),
     /// Speed, waits and memory of the text engine, alone or against another server
     Text(Box<text::Options>),
     /// What each precision costs: perplexity of a text
@@ -54,6 +59,7 @@ pub fn run(command: BenchCommand) -> anyhow::Result<()> {
             BenchCommand::Turn(options) => turn::run(options).await,
             BenchCommand::Stream(options) => stream::run(options).await,
             BenchCommand::Rooms(options) => rooms::run(*options).await,
+            BenchCommand::Seance(options) => seance::run(options).await,
             BenchCommand::Text(options) => text::run(*options).await,
             BenchCommand::Quality(options) => quality::run(&options),
             BenchCommand::Report(options) => text::report(&options),

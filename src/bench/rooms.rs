@@ -23,11 +23,11 @@ use serde::Serialize;
 
 use self::{
     fanout::FanOut,
-    goals::Goal,
     scenes::{Contest, FannedOut, Plan, Standing, Visited},
     sides::Side,
     tables::{Gallery, Streaming, Streams, Watched},
 };
+use super::goal::Goal;
 
 /// Sockets in the large room of a comparison, and lines a second that are said there.
 const GALLERY: usize = 1_000;

@@ -35,7 +35,7 @@ impl Crew {
     /// # Errors
     /// When the settings do not allow it, or the worker's program cannot be started.
     pub(crate) fn start(settings: &ServeSettings) -> Result<Self, ServeError> {
-        if !settings.needs_worker()? {
+        if !settings.minds.needs_worker()? {
             return Ok(Self::None);
         }
         let model = settings.model.clone();

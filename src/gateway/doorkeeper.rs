@@ -71,10 +71,6 @@ impl Doorkeeper {
     /// end, where our own proxies write, up to the first address that is none of theirs: what
     /// stands before that the client may have made up.
     pub(crate) fn guest(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Guest {
-        let trusted = |address: &IpAddr| {
-            let address = address.to_canonical();
-            self.rules.proxies.iter().any(|net| net.contains(&address))
-        };
         let Some(mut address) = peer else {
             return Guest(None);
         };
@@ -84,7 +80,7 @@ impl Doorkeeper {
             .flat_map(|value| value.split(','))
             .collect();
         for name in named.iter().rev() {
-            if !trusted(&address) {
+            if !self.trusts(&address) {
                 break;
             }
             match name.trim().parse() {
@@ -93,6 +89,23 @@ impl Doorkeeper {
             }
         }
         Guest(Some(household(address)))
+    }
+
+    /// Whether the client's own connection is encrypted, by the word of a trusted proxy: the
+    /// last one's, as what stands before it the client may have made up.
+    pub(crate) fn is_secure(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> bool {
+        let said = headers
+            .get_all("x-forwarded-proto")
+            .last()
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.rsplit(',').next());
+        peer.is_some_and(|peer| self.trusts(&peer))
+            && said.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+    }
+
+    fn trusts(&self, address: &IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.rules.proxies.iter().any(|net| net.contains(&address))
     }
 
     /// Somebody wants a socket.
@@ -204,6 +217,29 @@ mod tests {
         assert_eq!(guest(&inner, "10.0.0.9", &["nonsense"]), "10.0.0.9");
         assert_eq!(guest(&inner, "10.0.0.9", &[]), "10.0.0.9");
         assert_eq!(guest(&inner, "::ffff:10.0.0.9", &["1.2.3.4"]), "1.2.3.4");
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_a_connection_is_encrypted() {
+        let keeper = keeper(0, 0, &["10.0.0.0/8"]);
+        let secure = |peer: &str, said: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append(
+                    HeaderName::from_static("x-forwarded-proto"),
+                    HeaderValue::from_str(value).expect("a value"),
+                );
+            }
+            keeper.is_secure(Some(peer.parse().expect("an address")), &headers)
+        };
+        assert!(secure("10.0.0.9", &["https"]));
+        assert!(secure("::ffff:10.0.0.9", &["http, HTTPS"]));
+        assert!(!secure("8.8.8.8", &["https"]));
+        assert!(!secure("10.0.0.9", &["https, http"]));
+        assert!(!secure("10.0.0.9", &["https", "http"]));
+        assert!(!secure("10.0.0.9", &["httpss"]));
+        assert!(!secure("10.0.0.9", &[]));
+        assert!(!keeper.is_secure(None, &HeaderMap::new()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::crew::Crew;
+use super::{crew::Crew, gate::Gate};
 use crate::{
     generation::fleet::FleetClient,
     rooms::House,
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct Vitals {
     pub(crate) house: Arc<House>,
     pub(crate) crew: Crew,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) socket_cap: usize,
     /// It was told to stop.
@@ -158,6 +159,12 @@ fn page(vitals: &Vitals) -> String {
         "counter",
         "Sockets that were let go because they did not read.",
         tally.too_slow.load(Ordering::Relaxed),
+    );
+    page.many(
+        "parlour_gate_attempts_total",
+        "Passwords that were said at the gate; those refused were not looked at.",
+        "result",
+        vitals.gate.attempts(),
     );
     let store = &vitals.house.store;
     page.fact(

@@ -14,10 +14,10 @@ use crate::{
     rooms::{
         House,
         identity::{is_room_id, table_code_of},
-        journal::Journal,
+        journal::{Journal, Stored},
         play::Play,
     },
-    store::{Store, StoreError},
+    store::StoreError,
     wire::browser::Stamped,
 };
 
@@ -34,7 +34,7 @@ pub(crate) enum Format {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Query {
     #[serde(default)]
-    format: Format,
+    pub(super) format: Format,
 }
 
 #[derive(Serialize)]
@@ -91,12 +91,12 @@ async fn publish<P: Told>(
     format: Format,
     house: &House,
 ) -> Result<HttpResponse, GatewayError> {
-    let log = match house.store.read(&room, 0).await {
-        Ok(log) => log,
+    let stored = match Stored::load(&house.store, &room).await {
+        Ok(stored) => stored,
         Err(StoreError::NoSuchRoom(_)) => return Err(GatewayError::NotFound),
         Err(error) => return Err(GatewayError::Store(error)),
     };
-    let journal = Journal::<P>::read(room.clone(), &log).map_err(|damaged| {
+    let journal = Journal::<P>::read(room.clone(), &stored).map_err(|damaged| {
         tracing::error!(room, %damaged, "a replay cannot be read");
         GatewayError::Damaged
     })?;
@@ -106,7 +106,7 @@ async fn publish<P: Told>(
     Ok(match format {
         Format::Json => response.json(Replay {
             room,
-            epoch: log.epoch,
+            epoch: stored.log.epoch,
             events,
         }),
         Format::Jsonl => response
@@ -120,12 +120,13 @@ async fn publish<P: Told>(
     })
 }
 
-fn attachment(room: &str, extension: &str) -> (header::HeaderName, String) {
+pub(super) fn attachment(room: &str, extension: &str) -> (header::HeaderName, String) {
     let name = format!("attachment; filename=\"parlour-{room}.{extension}\"");
     (header::CONTENT_DISPOSITION, name)
 }
 
-fn jsonl<E: Serialize>(events: &[Stamped<E>]) -> String {
+/// One line for each.
+pub(super) fn jsonl<E: Serialize>(events: &[E]) -> String {
     let mut lines = String::new();
     for event in events {
         lines += &serde_json::to_string(event).expect("an event has string keys only");
@@ -215,7 +216,7 @@ fn name(seat: Seat) -> &'static str {
 }
 
 /// A field as RFC 4180 wants it, and as no spreadsheet takes for a formula.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let guard = if formula { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))

@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use actix::Actor;
@@ -24,6 +25,7 @@ use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
 use super::{
     doorkeeper::{Doorkeeper, Guest},
     error::GatewayError,
+    gate::Gate,
     reaper::Reaper,
 };
 use crate::rooms::{
@@ -41,6 +43,9 @@ pub(super) const PATH: &str = "/ws";
 /// it means nothing.
 pub(super) const ROOM_PATH: &str = "/ws/{room}";
 
+/// How long a handshake waits for the gate.
+const GATE: Duration = Duration::from_secs(2);
+
 fn is_socket(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| {
         rest.is_empty()
@@ -57,6 +62,8 @@ pub(crate) struct Porch {
     /// One permit for each socket that may be open.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) keeper: Arc<Doorkeeper>,
+    /// Says who may come to the séance.
+    pub(crate) gate: Arc<Gate>,
     /// Origins besides our own.
     pub(crate) origins: Vec<String>,
     pub(crate) sockets: AtomicU64,
@@ -74,8 +81,9 @@ pub(super) async fn open(
     // A client that is gone by now needs no answer.
     match admit(request.head(), peer, &porch) {
         Ok((switching, guest)) => {
+            let inside = is_inside(request.head(), &porch).await;
             if stream.write_all(switching.as_bytes()).await.is_ok() {
-                greet(stream, &parts.read_buf, guest, &porch);
+                greet(stream, &parts.read_buf, guest, inside, &porch);
             }
         }
         Err(error) => {
@@ -84,6 +92,18 @@ pub(super) async fn open(
         }
     }
     Ok(())
+}
+
+/// Whether the gate is open to whoever this is. While nobody can say it is shut.
+async fn is_inside(head: &RequestHead, porch: &Porch) -> bool {
+    match tokio::time::timeout(GATE, porch.gate.is_open(head.headers())).await {
+        Ok(Ok(open)) => open,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the gate cannot be asked");
+            false
+        }
+        Err(_) => false,
+    }
 }
 
 /// Looks at the request; gives the answer that accepts it, and whose socket it is.
@@ -139,7 +159,7 @@ fn refusal(error: &GatewayError) -> Vec<u8> {
 
 /// Starts the session. Whoever finds no place is told so on the socket: a browser would show
 /// its page nothing of an HTTP answer.
-fn greet(stream: TcpStream, rest: &[u8], guest: Guest, porch: &Porch) {
+fn greet(stream: TcpStream, rest: &[u8], guest: Guest, inside: bool, porch: &Porch) {
     let link = Link::new(stream, rest, session::LIMITS);
     let connection = Arc::clone(link.stream());
     let pulse = Arc::new(Pulse::new(ticks()));
@@ -151,6 +171,7 @@ fn greet(stream: TcpStream, rest: &[u8], guest: Guest, porch: &Porch) {
         Arc::clone(&pulse),
         link,
         place,
+        inside,
     )
     .start();
     porch.reaper.watch(&connection, session.downgrade(), pulse);
@@ -167,9 +188,12 @@ fn find_place(guest: Guest, porch: &Porch) -> Result<Place, &'static str> {
     Ok(Box::new((permit, entry)))
 }
 
-/// A page may open a socket if it came from here or from an origin that was allowed; a
+/// A page may open a socket, or the gate, if it came from here or from an origin that was allowed; a
 /// browser says so truthfully. What is no browser sends no origin.
-fn check_origin(head: &RequestHead, allowed: &[String]) -> Result<(), GatewayError> {
+///
+/// # Errors
+/// When it came from elsewhere.
+pub(super) fn check_origin(head: &RequestHead, allowed: &[String]) -> Result<(), GatewayError> {
     let Some(origin) = head.headers().get(header::ORIGIN) else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ use std::{
 use actix::Actor;
 use actix_web::{
     App, HttpRequest, HttpResponse, Route, guard,
-    middleware::{Compress, DefaultHeaders},
+    middleware::{Compress, DefaultHeaders, from_fn},
     web,
 };
 use tokio::{
@@ -25,14 +25,17 @@ use super::{
     crew::Crew,
     doorkeeper::{DoorRules, Doorkeeper},
     error::GatewayError,
+    gate::{self, Gate, GateRules, password::Password},
     health::{self, Vitals},
     listen, machines, pages,
+    profiles::{self, Graveyard, ProfilesError},
     reaper::Reaper,
-    replay,
+    replay, rite,
     socket::{self, Porch},
+    transcript,
 };
 use crate::{
-    config::{BackEnd, ConfigError, ServeSettings, Workers},
+    config::{BackEnd, ConfigError, Secret, ServeSettings, Workers},
     generation::{
         Backend, GenerationError, fleet::FleetError, launcher::LaunchError, remote::OpenAi,
     },
@@ -86,6 +89,8 @@ pub enum ServeError {
     Fleet(#[from] FleetError),
     #[error(transparent)]
     BackEnd(#[from] GenerationError),
+    #[error("the profiles cannot be shown: {0}")]
+    Profiles(#[from] ProfilesError),
     #[error("cannot listen on {address}: {source}")]
     Listen {
         address: std::net::SocketAddr,
@@ -101,8 +106,8 @@ pub enum ServeError {
 /// # Errors
 /// When the settings cannot be used, or something cannot be had.
 pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError> {
-    settings.check()?;
-    if settings.needs_worker()?
+    check(settings)?;
+    if settings.minds.needs_worker()?
         && settings.workers == Workers::Local
         && settings.worker_socket.is_none()
         && !is_toy(settings)
@@ -111,7 +116,19 @@ pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError>
         let files = models::fetch(&settings.model, &settings.models)?;
         files.import(files.precision.unwrap_or_default())?;
     }
+    rite::fetch_speech(settings)?;
     Ok(())
+}
+
+/// Checks the settings; gives the password, which the gate alone can read.
+fn check(settings: &ServeSettings) -> Result<Option<Password>, ConfigError> {
+    settings.check()?;
+    let phc = settings.gate.password.as_ref().map(Secret::expose);
+    let password = phc.map(Password::parse).transpose();
+    password.map_err(|error| ConfigError::Bad {
+        name: "PARLOUR_PASSWORD",
+        problem: error.to_string(),
+    })
 }
 
 /// Serves until SIGTERM or SIGINT. Prints `ready on http://ADDRESS` once it listens. Runs
@@ -120,7 +137,8 @@ pub fn fetch_what_is_missing(settings: &ServeSettings) -> Result<(), ServeError>
 /// # Errors
 /// When it cannot start: settings, store, worker program, address.
 pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
-    settings.check()?;
+    let password = check(&settings)?;
+    let graveyard = web::Data::new(Graveyard::read(settings.profiles.as_deref())?);
     let home = Home::take(&settings.data)?;
     let store = AnyStore::open(&settings.redis, &home).await?;
     if store.is_shared() && settings.secret.is_none() {
@@ -133,12 +151,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let keep = u64::from(settings.keep_days) * DAY;
     let house = House {
         store: store.clone(),
-        witness: mind(settings.witness()?, Use::Witness, &settings, &crew)?,
-        judge: mind(settings.judge()?, Use::Judge, &settings, &crew)?,
-        typing: settings.typing,
-        round_cap: settings.rounds,
-        idle_limit: settings.idle_limit(),
-        table_keep: settings.table_keep(),
+        witness: mind(settings.minds.witness()?, Use::Witness, &settings, &crew)?,
+        judge: mind(settings.minds.judge()?, Use::Judge, &settings, &crew)?,
+        typing: settings.games.typing,
+        round_cap: settings.games.rounds,
+        idle_limit: settings.games.idle_limit(),
+        table_keep: settings.games.table_keep(),
         seats: match &settings.secret {
             Some(secret) => SeatKey::new(secret.expose().as_bytes()),
             None => SeatKey::new(&home.secret()?),
@@ -146,8 +164,11 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         room_cap: settings.rooms as usize,
         keep: Duration::from_millis(keep),
         tally: Arc::new(Tally::default()),
-        tenure: Tenure::new(store.is_shared(), settings.room_lease()),
+        tenure: Tenure::new(store.is_shared(), settings.tenure.room_lease()),
+        rite: None,
     };
+    let (rite, speech) = rite::start(&settings, &crew)?;
+    let house = House { rite, ..house };
     let tally = Arc::clone(&house.tally);
     let name = Arc::clone(&house.tenure.server);
     let cast = match &house.witness.backend {
@@ -155,9 +176,23 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         _ => Cast::new(Some(settings.models.adapters()?)),
     };
     let hall = Hall::new(Arc::new(house.clone())).start();
-    let socket_cap = settings.sockets as usize;
+    let socket_cap = settings.connections.sockets as usize;
     let permits = Arc::new(Semaphore::new(socket_cap));
-    let ping_every = settings.ping_every();
+    let ping_every = settings.connections.ping_every();
+    let keeper = Doorkeeper::new(DoorRules {
+        sockets: settings.connections.sockets_per_address,
+        per_minute: settings.connections.connects_per_minute,
+        proxies: settings.connections.trust_proxy.clone(),
+    });
+    let gate = web::Data::new(Gate::new(
+        GateRules {
+            password,
+            keep: settings.gate.keep(),
+            origins: settings.origins.clone(),
+        },
+        store.clone(),
+        Arc::clone(&keeper),
+    ));
     let porch = Arc::new(Porch {
         door: Arc::new(Doorway {
             hall: hall.clone(),
@@ -167,17 +202,15 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         }),
         reaper: Reaper::start(ping_every, tally)?,
         permits: Arc::clone(&permits),
-        keeper: Doorkeeper::new(DoorRules {
-            sockets: settings.sockets_per_address,
-            per_minute: settings.connects_per_minute,
-            proxies: settings.trust_proxy.clone(),
-        }),
+        keeper,
+        gate: gate.clone().into_inner(),
         origins: settings.origins.clone(),
         sockets: AtomicU64::new(0),
     });
     let vitals = web::Data::new(Vitals {
         house: Arc::new(house.clone()),
         crew: crew.clone(),
+        gate: gate.clone().into_inner(),
         permits: Arc::clone(&permits),
         socket_cap,
         draining: AtomicBool::new(false),
@@ -191,6 +224,8 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
             .app_data(vitals.clone())
             .app_data(house.clone())
             .app_data(cast.clone())
+            .app_data(gate.clone())
+            .app_data(graveyard.clone())
             .wrap(
                 DefaultHeaders::new()
                     .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
@@ -211,11 +246,30 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
                     .route("/api/boards", read().to(boards::boards))
                     .route("/api/boards/me", web::delete().to(boards::erase))
                     .route("/api/machines", read().to(machines::machines))
+                    .service(
+                        web::resource(gate::PATH)
+                            .app_data(gate::body_rules())
+                            .route(read().to(gate::state))
+                            .route(web::post().to(gate::enter))
+                            .route(web::delete().to(gate::leave)),
+                    )
+                    .service(
+                        // Whatever belongs to the séance is routed in here.
+                        web::scope("/api/seance")
+                            .wrap(from_fn(gate::only_inside))
+                            .route("/transcript/{room}", read().to(transcript::sitting))
+                            .route("/profiles", read().to(profiles::list))
+                            .route("/profiles/{id}", read().to(profiles::written))
+                            .route("/profiles/{id}/page", read().to(profiles::saved)),
+                    )
                     .route("/", read().to(pages::index))
                     .route("/play/{room:.*}", read().to(pages::index))
                     .route("/replay/{room:.*}", read().to(pages::index))
                     .route("/t/{room:.*}", read().to(pages::index))
+                    .route("/dead-profiles", read().to(pages::index))
+                    .route("/dead-profiles/{rest:.*}", read().to(pages::index))
                     .route("/boards", read().to(pages::index))
+                    .route("/spirit-box", read().to(pages::index))
                     .route("/tables", read().to(pages::index))
                     .route("/tables/{rest:.*}", read().to(pages::index))
                     .default_service(read().to(pages::file)),
@@ -266,6 +320,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     sweeper.abort();
     if let Ok(result) = running.await {
         result?;
+    }
+    if let Some(speech) = speech {
+        speech.stop().await;
     }
     crew.stop().await;
     Ok(())
@@ -325,7 +382,7 @@ fn mind(
 }
 
 /// Whether the model is the toy that has no weights and no place in the catalogue.
-fn is_toy(settings: &ServeSettings) -> bool {
+pub(super) fn is_toy(settings: &ServeSettings) -> bool {
     Deterministic::delay_of(&settings.model).is_some()
 }
 

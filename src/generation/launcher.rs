@@ -1,10 +1,13 @@
-//! Keeps one worker process alive: starts it, probes it, and starts it anew when it dies
+//! Keeps a worker process alive: starts it, probes it, and starts it anew when it dies
 //! or hangs.
 //!
 //! The worker ends by itself when its standard input closes, and only this process holds
 //! the other end of that pipe: no worker outlives its server, however the server dies.
 
+pub(crate) mod text;
+
 use std::{
+    ffi::OsString,
     fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -24,8 +27,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::client::{Connection, ConnectionError, WorkerClient};
-use crate::config::{ConfigError, Device, ModelSettings, WorkerSettings};
+use super::link::{Connection, ConnectionError, Link, Protocol};
+use crate::config::ConfigError;
+
+pub use text::{LaunchOptions, Launcher};
 
 /// Bytes that a Unix socket's path may have on Linux.
 const MAX_SOCKET_PATH: usize = 107;
@@ -65,31 +70,18 @@ impl Default for Patience {
     }
 }
 
-/// What to start.
+/// What is kept alive, whichever kind of process it is.
 #[derive(Clone, Debug)]
-pub struct LaunchOptions {
-    /// Socket of a worker that somebody else runs: none is started then.
-    pub existing: Option<PathBuf>,
-    /// The program with the subcommand `worker`; this one by default.
-    pub program: Option<PathBuf>,
-    pub model: String,
-    pub models: ModelSettings,
-    pub settings: WorkerSettings,
-    pub patience: Patience,
-}
-
-impl LaunchOptions {
-    /// This program's own worker with the usual patience.
-    pub fn new(model: String, models: ModelSettings, settings: WorkerSettings) -> Self {
-        Self {
-            existing: None,
-            program: None,
-            model,
-            models,
-            settings,
-            patience: Patience::default(),
-        }
-    }
+pub(crate) struct Orders {
+    /// What the process is called in the log.
+    pub(crate) name: &'static str,
+    /// Socket of a process that somebody else runs: none is started then.
+    pub(crate) existing: Option<PathBuf>,
+    /// This one by default.
+    pub(crate) program: Option<PathBuf>,
+    /// Subcommand and flags, without the socket.
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) patience: Patience,
 }
 
 /// Why no worker can be started, ever.
@@ -138,8 +130,6 @@ struct Facts {
 enum Process {
     Ours {
         program: PathBuf,
-        models: PathBuf,
-        adapters: PathBuf,
         folder: PrivateFolder,
     },
     Theirs {
@@ -148,19 +138,17 @@ enum Process {
 }
 
 impl Process {
-    fn of(options: &LaunchOptions) -> Result<Self, LaunchError> {
-        if let Some(socket) = &options.existing {
+    fn of(orders: &Orders) -> Result<Self, LaunchError> {
+        if let Some(socket) = &orders.existing {
             return Ok(Self::Theirs {
                 socket: socket.clone(),
             });
         }
         Ok(Self::Ours {
-            program: match &options.program {
+            program: match &orders.program {
                 Some(program) => program.clone(),
                 None => std::env::current_exe().map_err(LaunchError::Program)?,
             },
-            models: options.models.dir()?,
-            adapters: options.models.adapters()?,
             folder: PrivateFolder::new()?,
         })
     }
@@ -173,39 +161,40 @@ impl Process {
     }
 }
 
-/// Starts workers.
-#[derive(Debug)]
-pub struct Launcher {
-    options: LaunchOptions,
+/// Keeps one process for one client.
+struct Keeper<P: Protocol> {
+    orders: Orders,
     process: Process,
-    client: WorkerClient,
+    link: Link<P>,
     facts: Arc<Facts>,
     stop: CancellationToken,
 }
 
-impl Launcher {
-    /// Starts a worker in the background and keeps it alive until the handle is dropped.
-    /// Must be called within a Tokio runtime.
-    ///
-    /// # Errors
-    /// When something is wrong that no restart would mend.
-    pub fn start(options: LaunchOptions) -> Result<(WorkerClient, LauncherHandle), LaunchError> {
-        let client = WorkerClient::new();
-        let launcher = Self {
-            process: Process::of(&options)?,
-            client: client.clone(),
-            facts: Arc::default(),
-            stop: CancellationToken::new(),
-            options,
-        };
-        let facts = launcher.facts.clone();
-        let stop = launcher.stop.clone();
-        let task = tokio::spawn(launcher.keep_alive());
-        Ok((client, LauncherHandle { facts, stop, task }))
-    }
+/// Starts a process in the background and keeps it alive until the handle is dropped. Must
+/// be called within a Tokio runtime.
+///
+/// # Errors
+/// When something is wrong that no restart would mend.
+pub(super) fn keep<P: Protocol>(
+    link: Link<P>,
+    orders: Orders,
+) -> Result<LauncherHandle, LaunchError> {
+    let keeper = Keeper {
+        process: Process::of(&orders)?,
+        link,
+        facts: Arc::default(),
+        stop: CancellationToken::new(),
+        orders,
+    };
+    let facts = keeper.facts.clone();
+    let stop = keeper.stop.clone();
+    let task = tokio::spawn(keeper.keep_alive());
+    Ok(LauncherHandle { facts, stop, task })
+}
 
+impl<P: Protocol> Keeper<P> {
     async fn keep_alive(self) {
-        let patience = &self.options.patience;
+        let patience = &self.orders.patience;
         let mut failures = 0u32;
         loop {
             let born = Instant::now();
@@ -219,7 +208,7 @@ impl Launcher {
             }
             let pause = backoff(patience, failures, rand::random_range(0.5..1.0));
             failures += 1;
-            tracing::info!(?pause, "another worker starts soon");
+            tracing::info!(?pause, "{} starts again soon", self.orders.name);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return,
@@ -230,17 +219,12 @@ impl Launcher {
 
     async fn one_life(&self) -> Death {
         match &self.process {
-            Process::Ours {
-                program,
-                models,
-                adapters,
-                ..
-            } => self.child(self.command(program, models, adapters)).await,
+            Process::Ours { program, .. } => self.child(self.command(program)).await,
             Process::Theirs { .. } => tokio::select! {
                 biased;
                 () = self.stop.cancelled() => Death::Stopped,
                 death = self.serve() => {
-                    tracing::warn!(%death, "the worker is lost");
+                    tracing::warn!(%death, "{} is lost", self.orders.name);
                     death
                 }
             },
@@ -280,75 +264,46 @@ impl Launcher {
                 None => Ok(Ok(String::new())),
             };
             let last_words = last_words.ok().and_then(Result::ok).unwrap_or_default();
-            tracing::warn!(%death, last_words, "the worker is lost");
+            tracing::warn!(%death, last_words, "{} is lost", self.orders.name);
         }
         death
     }
 
-    fn command(&self, program: &Path, models: &Path, adapters: &Path) -> Command {
-        let settings = &self.options.settings;
+    fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
-            .arg("worker")
+            .args(&self.orders.arguments)
             .arg("--socket")
             .arg(self.process.socket())
-            .arg("--model")
-            .arg(&self.options.model)
-            .arg("--models")
-            .arg(models)
-            .arg("--adapters")
-            .arg(adapters)
-            .arg("--hub")
-            .arg(&self.options.models.hub)
-            .args(["--slots", &settings.slots.to_string()])
-            .args(["--shelves", &settings.shelves.to_string()])
-            .args(["--adapter-places", &settings.adapter_places.to_string()])
-            .args(["--queue", &settings.queue.to_string()])
-            .args(["--context", &settings.context.to_string()])
-            .args(["--step-ms", &settings.step_ms.to_string()])
-            .args(["--draft", &settings.draft.to_string()])
-            .args(["--threads", &settings.threads().to_string()])
-            // What the worker need not know.
+            // What the process need not know.
             .env_remove("PARLOUR_WITNESS_KEY")
             .env_remove("PARLOUR_JUDGE_KEY")
             .env_remove("PARLOUR_REDIS_URL")
+            .env_remove("PARLOUR_SECRET")
+            .env_remove("PARLOUR_PASSWORD")
             .env("NO_COLOR", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        if self.options.models.offline {
-            command.arg("--offline");
-        }
-        if let Some(precision) = self.options.models.precision {
-            command.args(["--precision", precision.name()]);
-        }
-        if self.options.models.device == Device::Cuda {
-            command.args(["--device", "cuda"]);
-        }
-        if let Some(ort) = &self.options.models.ort {
-            command.arg("--ort").arg(ort);
-        }
         command
     }
 
     /// Connects and probes until something goes wrong.
     async fn serve(&self) -> Death {
-        let patience = &self.options.patience;
+        let patience = &self.orders.patience;
         let mut connection = match tokio::time::timeout(patience.start, self.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return error.into(),
             Err(_) => return Death::Start(patience.start),
         };
-        tracing::info!(model = self.options.model, "the worker is ready");
+        tracing::info!("{} is ready", self.orders.name);
         let probe = async {
             loop {
                 tokio::time::sleep(patience.probe_every).await;
                 // A connection that is lost meanwhile is noticed beside.
-                if tokio::time::timeout(patience.probe, self.client.ping())
-                    .await
-                    .is_err()
-                {
+                let answered = tokio::time::timeout(patience.probe, self.link.ping()).await;
+                if answered.is_err() {
                     return Death::Hung(patience.probe);
                 }
             }
@@ -359,7 +314,7 @@ impl Launcher {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, ConnectionError> {
+    async fn connect(&self) -> Result<Connection<P>, ConnectionError> {
         // The socket appears when the model is loaded; nothing tells us but trying.
         let socket = loop {
             match UnixStream::connect(self.process.socket()).await {
@@ -367,7 +322,7 @@ impl Launcher {
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        self.client.attach(socket).await
+        self.link.attach(socket).await
     }
 }
 

@@ -10,7 +10,9 @@ pub mod fleet;
 #[cfg(test)]
 mod fuzz;
 pub mod launcher;
+mod link;
 pub mod remote;
+pub mod speech;
 pub(crate) mod sse;
 
 use std::{

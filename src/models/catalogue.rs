@@ -34,10 +34,12 @@ pub struct ModelEntry {
     #[serde(default)]
     pub format: Format,
     pub licence: String,
-    /// As GGUF metadata or an export's `model_type` names it. Chat models only.
+    /// As GGUF metadata or an export's `model_type` names it; of a voice or what gives it
+    /// another timbre, who makes such ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
-    /// Languages that it speaks well enough for a conversation, ISO 639-1.
+    /// Languages that it speaks well enough for a conversation, ISO 639-1; of a translation,
+    /// from which and to which.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<String>,
     /// Tokens that it was trained to see. Chat models only.
@@ -73,6 +75,16 @@ pub enum Kind {
     Chat,
     /// The ONNX Runtime library.
     Runtime,
+    /// A whisper model, which listens: a folder of files.
+    Ear,
+    /// A silero graph, which tells speech from its pauses.
+    Vad,
+    /// What speaks: a folder of files.
+    Voice,
+    /// A Marian model, which translates: a folder of files.
+    Translation,
+    /// What gives a voice another's timbre: a folder of two graphs.
+    Clone,
 }
 
 /// How a chat model's weights come.
@@ -141,6 +153,8 @@ pub enum Place {
         /// Path inside the archive.
         file: String,
     },
+    /// Several files out of packages, which make a folder.
+    Packages { files: Vec<PackedFile> },
     /// A file of a repository on the hub.
     Hub {
         repository: String,
@@ -154,6 +168,7 @@ pub enum Place {
     /// An export in a repository on the hub.
     HubExport {
         repository: String,
+        /// A commit; a branch, too, where every file has its checksum.
         revision: String,
         /// Of the repository, which has the files; the repository itself where it is missing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,6 +179,41 @@ pub enum Place {
     /// Nobody is known to give an export of these weights, named by their repository on the
     /// hub: the user makes one and imports it by the entry's name.
     ToImport { weights: String },
+}
+
+/// One file of a folder, out of one package, or of several that hold a part of it each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedFile {
+    /// Inside the model's folder.
+    pub path: String,
+    /// Lower-case hexadecimal, of the whole file.
+    pub sha256: String,
+    /// Of the whole file, bytes.
+    pub size: u64,
+    /// In order; their bytes one after another are the file.
+    pub parts: Vec<PackagePart>,
+}
+
+/// A file inside a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackagePart {
+    pub index: PackageIndex,
+    pub package: String,
+    pub version: String,
+    /// Path inside the wheel or archive.
+    pub file: String,
+}
+
+/// Who gives packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageIndex {
+    /// The Python package index, asked by pip.
+    Pypi,
+    /// The npm registry, asked by npm.
+    Npm,
 }
 
 /// One file of an export.
@@ -191,13 +241,14 @@ pub struct HubFile {
 }
 
 impl Source {
-    /// Name of the file on this machine.
+    /// Name of the file on this machine; of several, the chief one's.
     pub fn file_name(&self) -> &str {
         let file = match &self.place {
             Place::Pypi { file, .. }
             | Place::Npm { file, .. }
             | Place::Hub { file, .. }
             | Place::Local { file } => file,
+            Place::Packages { files } => files.first().map_or(hub_export::CONFIG, |it| &it.path),
             Place::Export { .. } | Place::HubExport { .. } | Place::ToImport { .. } => {
                 hub_export::CONFIG
             }
@@ -273,6 +324,24 @@ impl Catalogue {
         self.find(|entry| entry.name == name && entry.kind == Kind::Chat, name)
     }
 
+    /// An entry of this kind by name.
+    ///
+    /// # Errors
+    /// When there is none; the error lists what there is.
+    pub fn of_kind(&self, kind: Kind, name: &str) -> Result<&ModelEntry, ModelError> {
+        let known = self.models.iter().filter(|entry| entry.kind == kind);
+        known
+            .clone()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| ModelError::UnknownModel {
+                name: name.to_owned(),
+                known: known
+                    .map(|entry| entry.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
+    }
+
     /// The ONNX Runtime library.
     ///
     /// # Errors
@@ -320,6 +389,20 @@ impl ModelEntry {
             problem: error.to_string(),
         })?;
         fs::write(&path, text).map_err(|error| ModelError::io(&path, error))
+    }
+
+    /// Whether it is a folder of several files rather than one file.
+    pub fn is_folder(&self) -> bool {
+        let several = |source: &Source| {
+            matches!(
+                source.place,
+                Place::Packages { .. }
+                    | Place::Export { .. }
+                    | Place::HubExport { .. }
+                    | Place::ToImport { .. }
+            )
+        };
+        self.sources.iter().any(several)
     }
 
     /// Whether nobody gives it, so that the user has to bring an export.

@@ -111,7 +111,7 @@ pub fn run(
 fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
     let catalogue = Catalogue::with_imported(settings)?;
     let entry = catalogue.entry(name)?;
-    if entry.format == Format::Onnx {
+    if entry.kind == Kind::Chat && entry.format == Format::Onnx {
         let folder = download::ensure_export(entry, settings)?;
         // What cannot be run is told now, not when somebody wants to talk.
         let export = HubExport::open(&folder, entry.graph())?;
@@ -125,6 +125,21 @@ fn pull(name: &str, settings: &ModelSettings) -> Result<(), ModelError> {
         println!("onnxruntime: {}", files.runtime.path.display());
         let prepared = files.import(files.precision.unwrap_or_default())?;
         println!("imported: {}", prepared.graph.display());
+    } else if entry.kind == Kind::Ear {
+        let files = models::fetch_ear(name, settings)?;
+        println!("{name}: {}", files.folder.display());
+        println!("onnxruntime: {}", files.runtime.path.display());
+    } else if entry.kind == Kind::Translation {
+        let files = models::fetch_translation(name, settings)?;
+        println!("{name}: {}", files.export.folder.display());
+        println!("onnxruntime: {}", files.runtime.path.display());
+    } else if entry.kind == Kind::Clone {
+        let files = models::fetch_clone(name, settings)?;
+        println!("{name}: {}", files.folder.display());
+        println!("onnxruntime: {}", files.runtime.path.display());
+    } else if entry.is_folder() {
+        let folder = download::ensure_export(entry, settings)?;
+        println!("{name}: {}", folder.display());
     } else {
         let installed = download::ensure(entry, settings)?;
         println!("{name}: {}", installed.path.display());
@@ -255,10 +270,30 @@ fn check(settings: &ModelSettings, workshop: &dyn Workshop) -> Result<(), ModelE
             check_chat(entry, library.as_ref(), settings, workshop),
         );
     }
+    let others = catalogue
+        .models()
+        .iter()
+        .filter(|entry| !matches!(entry.kind, Kind::Chat | Kind::Runtime));
+    for entry in others {
+        tell(&entry.name, check_files(entry, settings));
+    }
     match problems {
         0 => Ok(()),
         count => Err(ModelError::Damaged(count)),
     }
+}
+
+/// What is no chat model: whether its files are what they should be.
+fn check_files(entry: &ModelEntry, settings: &ModelSettings) -> Result<String, ModelError> {
+    let here = if entry.is_folder() {
+        download::installed_export(entry, settings, true)?
+    } else {
+        download::installed_anew(entry, settings)?.map(|it| it.path)
+    };
+    Ok(match here {
+        Some(_) => "checksums right".into(),
+        None => "not installed".into(),
+    })
 }
 
 fn check_chat(
@@ -320,16 +355,8 @@ fn check_export(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::models::gguf::fixture::tiny_llama;
-
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        models: ModelSettings,
-    }
 
     struct Nothing;
 
@@ -349,7 +376,7 @@ mod tests {
 
     fn settings(folder: &Path) -> ModelSettings {
         let folder = folder.to_str().unwrap();
-        Arguments::parse_from(["test", "--models", folder, "--offline"]).models
+        ModelSettings::of_flags(["--models", folder, "--offline"])
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     fuzz::{Chunk, Length, Seed, Target},
     models::{
+        ct2::{self, Ct2, WhisperShape, fixture::tiny_whisper},
         gguf::{
             Gguf,
             fixture::{Family, Writer, tiny_llama},
@@ -104,6 +105,47 @@ fn no_gguf_file_panics_or_costs_more_memory_than_its_size_allows() {
         memory: 512 << 20,
         seeds: gguf_files,
         reader: || read_gguf,
+    }
+    .run();
+}
+
+fn ct2_files() -> Vec<Seed> {
+    vec![Seed::of([tiny_whisper().finish()])]
+}
+
+fn read_ct2(parts: &[Vec<u8>]) {
+    let bytes = &parts[0];
+    let Ok(mut file) = Ct2::read(Cursor::new(bytes)) else {
+        return;
+    };
+    let Ok(shape) = WhisperShape::of(&mut file) else {
+        return;
+    };
+    let _ = file.floats(
+        "decoder/embeddings/weight",
+        &[shape.vocabulary, shape.width],
+    );
+    // It writes files: for few.
+    let sum = bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>();
+    if sum.is_multiple_of(16) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bin");
+        fs::write(&path, bytes).unwrap();
+        let _ = ct2::import(&path, "0", folder.path());
+    }
+}
+
+#[test]
+fn no_ct2_file_panics_or_costs_more_memory_than_its_size_allows() {
+    Target {
+        test: (
+            module_path!(),
+            "no_ct2_file_panics_or_costs_more_memory_than_its_size_allows",
+        ),
+        inputs: 2000,
+        memory: 512 << 20,
+        seeds: ct2_files,
+        reader: || read_ct2,
     }
     .run();
 }

@@ -98,25 +98,38 @@ impl HubExport {
     /// # Errors
     /// When a part is missing, malformed, untrusted, or of a layout that is not fed here.
     pub fn open(folder: &Path, graph: Option<&str>) -> Result<Self, ModelError> {
-        Self::read(folder, graph).map_err(|error| ModelError::Export {
+        Self::open_with(folder, graph, &[TOKENIZER])
+    }
+
+    /// [`Self::open`], of an export whose texts are read with these files.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_with(
+        folder: &Path,
+        graph: Option<&str>,
+        needed: &[&str],
+    ) -> Result<Self, ModelError> {
+        Self::read(folder, graph, needed).map_err(|error| ModelError::Export {
             path: folder.to_owned(),
             error,
         })
     }
 
-    fn read(folder: &Path, graph: Option<&str>) -> Result<Self, ExportError> {
+    fn read(folder: &Path, graph: Option<&str>, needed: &[&str]) -> Result<Self, ExportError> {
         let config = ExportConfig::of(
             &text(folder, CONFIG)?,
             optional(folder, EXTRAS[0])?.as_deref(),
         )?;
-        let mut files = BTreeSet::from([CONFIG, TOKENIZER].map(String::from));
+        let mut files = BTreeSet::from([CONFIG.to_owned()]);
+        files.extend(needed.iter().map(|name| (*name).to_owned()));
         for name in EXTRAS {
             if folder.join(name).is_file() {
                 files.insert(name.to_owned());
             }
         }
-        if !folder.join(TOKENIZER).is_file() {
-            return Err(ExportError::Missing(TOKENIZER.into()));
+        if let Some(name) = needed.iter().find(|name| !folder.join(name).is_file()) {
+            return Err(ExportError::Missing((*name).to_owned()));
         }
         let choice = Choice::of(folder, graph, config.encoder_decoder)?;
         let mut scanned = |name: &str| scan(folder, name, &mut files);

@@ -2,7 +2,7 @@
 
 use super::{
     ModelError,
-    catalogue::{Catalogue, Format, Kind, ModelEntry},
+    catalogue::{Catalogue, Kind, ModelEntry},
     download,
 };
 use crate::config::ModelSettings;
@@ -51,21 +51,23 @@ pub(super) fn print(settings: &ModelSettings) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Libraries, then models by memory; of equals as the catalogue has them.
+/// Libraries, then chat models by memory, then the rest; of equals as the catalogue has them.
 fn in_order(catalogue: &Catalogue) -> Vec<&ModelEntry> {
     let mut entries: Vec<&ModelEntry> = catalogue.models().iter().collect();
     entries.sort_by_key(|entry| match entry.kind {
         Kind::Runtime => (0, 0),
         Kind::Chat => (1, entry.memory_gb.unwrap_or(u32::MAX)),
+        _ => (2, 0),
     });
     entries
 }
 
 fn row(entry: &ModelEntry, settings: &ModelSettings) -> [String; 6] {
     let none = || "-".to_owned();
-    let installed = match entry.format {
-        Format::Gguf => download::installed(entry, settings).map(|here| here.map(|it| it.path)),
-        Format::Onnx => download::installed_export(entry, settings, false),
+    let installed = if entry.is_folder() {
+        download::installed_export(entry, settings, false)
+    } else {
+        download::installed(entry, settings).map(|here| here.map(|it| it.path))
     };
     let here = match installed {
         Ok(Some(path)) => path.display().to_string(),
@@ -98,18 +100,10 @@ fn row(entry: &ModelEntry, settings: &ModelSettings) -> [String; 6] {
 mod tests {
     use std::path::Path;
 
-    use clap::Parser;
-
     use super::*;
 
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        models: ModelSettings,
-    }
-
     fn settings(folder: &Path) -> ModelSettings {
-        Arguments::parse_from(["test", "--models", folder.to_str().unwrap()]).models
+        ModelSettings::of_flags(["--models", folder.to_str().unwrap()])
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! Weights: the catalogue of models, their download, and the import from GGUF to ONNX.
+//! Weights: the catalogue of models, their download, and the import from GGUF and
+//! CTranslate2 to ONNX.
 
 pub mod catalogue;
 pub mod cli;
+pub mod clone;
+pub mod ct2;
 pub mod download;
+pub mod ear;
 #[cfg(test)]
 mod fuzz;
 pub mod gguf;
@@ -12,17 +16,24 @@ mod listing;
 pub(crate) mod lock;
 pub mod peft;
 mod prepare;
+pub mod prompts;
 pub(crate) mod specials;
 pub mod speed;
 pub(crate) mod template;
 pub(crate) mod tokenizer;
 pub(crate) mod tokenizer_json;
+pub mod translation;
+pub mod voice;
 
+pub use self::clone::{FetchedClone, fetch_clone};
+pub use self::ear::{EarFiles, fetch_ear};
 pub use self::prepare::{Fetched, FetchedExport, Prepared, fetch, fetch_export};
+pub use self::translation::{FetchedTranslation, fetch_translation};
+pub use self::voice::{FetchedVoice, fetch_voice};
 
 use std::path::{Path, PathBuf};
 
-use self::{download::ByHand, gguf::GgufError, hub_export::ExportError};
+use self::{ct2::Ct2Error, download::ByHand, gguf::GgufError, hub_export::ExportError};
 use crate::config::ConfigError;
 
 /// Why a model cannot be used.
@@ -37,6 +48,8 @@ pub enum ModelError {
     },
     #[error("{}: {error}", path.display())]
     GgufFile { path: PathBuf, error: GgufError },
+    #[error("{}: {error}", path.display())]
+    Ct2File { path: PathBuf, error: Ct2Error },
     #[error("the GGUF file cannot be used: {0}")]
     Gguf(#[from] GgufError),
     #[error("this model cannot be imported: it has {0}")]

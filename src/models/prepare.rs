@@ -60,7 +60,10 @@ pub fn fetch(name: &str, settings: &ModelSettings) -> Result<Fetched, ModelError
 }
 
 /// The operator's own ONNX Runtime library, or the catalogue's.
-fn runtime(catalogue: &Catalogue, settings: &ModelSettings) -> Result<Installed, ModelError> {
+pub(super) fn runtime(
+    catalogue: &Catalogue,
+    settings: &ModelSettings,
+) -> Result<Installed, ModelError> {
     match &settings.ort {
         Some(path) => {
             // Where it lies counts: its providers and their libraries are found from there.

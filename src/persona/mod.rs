@@ -5,6 +5,8 @@
 pub mod eliza;
 pub mod guard;
 pub mod judge;
+pub mod profile;
+pub mod spirit;
 pub mod typing;
 pub mod witness;
 

@@ -4,6 +4,8 @@
 pub mod evidence;
 pub mod imitation;
 pub mod party;
+pub mod seance;
+mod text;
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMillis = u64;

@@ -12,6 +12,7 @@ use super::{
     messages::{Guest, Held, ToSession},
     play::Play,
     pulse::{Pulse, SocketId},
+    sound::{Clause, Sound},
 };
 use crate::wire::browser::Bye;
 
@@ -23,6 +24,7 @@ struct Watcher<P: Play> {
     place: P::Place,
     cursor: Cursor<P>,
     behind_since: Option<Instant>,
+    clause: Clause,
 }
 
 /// The watchers of one room.
@@ -82,8 +84,20 @@ impl<P: Play> Audience<P> {
                 place,
                 cursor: Cursor::new(held),
                 behind_since: None,
+                clause: Clause::default(),
             },
         );
+    }
+
+    /// Has a frame of sound played by all who hear it. Who cannot take it now loses it, and so
+    /// does who has not been told its words yet.
+    pub(crate) fn play(&mut self, sound: &Sound, hears: impl Fn(P::Viewer) -> bool) {
+        for watcher in self.watchers.values_mut() {
+            let hears = hears(P::viewer(&watcher.place)) && watcher.behind_since.is_none();
+            let outbox = &watcher.guest.outbox;
+            let give = || hears && outbox.try_send(ToSession::Sound(sound.clone())).is_ok();
+            watcher.clause.take(sound, give);
+        }
     }
 
     /// Sends somebody away.

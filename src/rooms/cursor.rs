@@ -3,6 +3,8 @@
 //! a few numbers, tokens that it was too slow for arrive in one piece, and nothing is sent
 //! twice or left out.
 
+use std::collections::VecDeque;
+
 use crate::{
     play::party::Member,
     wire::browser::{Line, ToClient},
@@ -39,6 +41,43 @@ pub(crate) struct View<'a, P: Play> {
     pub(crate) doing: &'a dyn Fn(P::Viewer) -> P::Doing,
     pub(crate) lines: &'a [Writing],
     pub(crate) present: &'a Present,
+    /// What one viewer is told besides, whenever it changes; always as many messages.
+    pub(crate) apart: &'a dyn Fn(P::Viewer) -> Vec<ToClient>,
+    pub(crate) asides: &'a Asides,
+}
+
+/// What is told of lines besides the log and is soon forgotten. Numbered, so that nobody is
+/// told twice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asides {
+    /// Number of the first of `said`.
+    first: u64,
+    said: VecDeque<(u32, Frame)>,
+}
+
+impl Asides {
+    /// Says something about a line.
+    pub(crate) fn say(&mut self, line: u32, message: &ToClient) {
+        self.said.push_back((line, Frame::of(message)));
+    }
+
+    /// Forgets what is over.
+    pub(crate) fn keep(&mut self, wanted: impl Fn(u32) -> bool) {
+        // What is behind one that is wanted stays with it: numbers have no gaps.
+        while self.said.front().is_some_and(|(line, _)| !wanted(*line)) {
+            self.said.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.first + self.said.len() as u64
+    }
+
+    fn get(&self, number: u64) -> Option<&Frame> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.said.get(at).map(|(_, frame)| frame)
+    }
 }
 
 /// What makes two watchers hear the same: whatever has the same key is the same bytes, as
@@ -113,6 +152,9 @@ pub(crate) struct Cursor<P: Play> {
     doing: Option<P::Doing>,
     present: u64,
     shown: Vec<Shown>,
+    apart: Vec<ToClient>,
+    /// Number of the next aside.
+    aside: u64,
 }
 
 impl<P: Play> Cursor<P> {
@@ -124,6 +166,8 @@ impl<P: Play> Cursor<P> {
             doing: None,
             present: 0,
             shown: Vec::new(),
+            apart: Vec::new(),
+            aside: 0,
         }
     }
 
@@ -155,6 +199,10 @@ impl<P: Play> Cursor<P> {
         let journal = view.journal;
         let viewer = P::viewer(place);
         let doing = (view.doing)(viewer);
+        if self.next < journal.first() {
+            // It is so far behind that what it lacks was let go of: it begins anew.
+            self.arriving.get_or_insert(None);
+        }
         if let Some(held) = self.arriving {
             let offset = journal.start(held);
             let at = Whereabouts {
@@ -193,6 +241,25 @@ impl<P: Play> Cursor<P> {
                 present: view.present.members.clone(),
             }))?;
             self.present = view.present.version;
+        }
+        for (at, message) in (view.apart)(viewer).into_iter().enumerate() {
+            if self.apart.get(at) != Some(&message) {
+                send(Frame::of(&message))?;
+                if at < self.apart.len() {
+                    self.apart[at] = message;
+                } else {
+                    self.apart.push(message);
+                }
+            }
+        }
+        self.aside = self.aside.max(view.asides.first);
+        while self.aside < view.asides.next() {
+            if let Some(frame) = view.asides.get(self.aside)
+                && journal.game().hears(viewer)
+            {
+                send(frame.clone())?;
+            }
+            self.aside += 1;
         }
         for (place, writing) in view.lines.iter().enumerate() {
             self.show(place, writing, journal.room(), written, &mut send)?;
@@ -390,7 +457,7 @@ mod tests {
             let mut lines = Vec::new();
             let mut step = |journal: &Journal<Game>, lines: &[Writing], always: bool| {
                 let present = Present::default();
-                let view = View { journal, doing: &|()| Doing::JudgeAsks, lines, present: &present };
+                let view = View { journal, doing: &|()| Doing::JudgeAsks, lines, present: &present, apart: &|()| Vec::new(), asides: &Asides::default() };
                 cursor.advance(&(), &view, &mut Written::new(), &mut |frame| {
                     if always || takes.next().unwrap_or(true) {
                         client.hear(read(&frame));
@@ -435,6 +502,8 @@ mod tests {
             doing: &|()| doing,
             lines,
             present: &Present::default(),
+            apart: &|()| Vec::new(),
+            asides: &Asides::default(),
         };
         let mut said = Vec::new();
         cursor.advance(&(), &view, &mut Written::new(), &mut |frame| {
@@ -475,6 +544,26 @@ mod tests {
     }
 
     #[test]
+    fn one_who_lacks_what_is_no_longer_held_is_told_anew_where_it_stands() {
+        let mut journal = Journal::new("r".into(), 3);
+        let mut game = game(Mode::Explanatory).into_iter();
+        journal.push(1, game.next().expect("an opening"));
+        let mut cursor = Cursor::<Game>::new(None);
+        said(&mut cursor, &journal, Doing::JudgeAsks, &[]);
+        for event in game {
+            journal.push(1, event);
+        }
+        journal.forget(3);
+        let again = said(&mut cursor, &journal, Doing::Over, &[]);
+        let Some(ToClient::Joined { offset, events, .. }) = again.first() else {
+            panic!("{again:?}");
+        };
+        assert_eq!((*offset, events.len()), (3, 2));
+        let offsets: Vec<u32> = events.iter().map(|stamped| stamped.offset).collect();
+        assert_eq!(offsets, [3, 4]);
+    }
+
+    #[test]
     fn what_many_hear_alike_is_written_once() {
         let mut journal = Journal::new("r".into(), 0);
         let mut game = game(Mode::Blind).into_iter();
@@ -488,6 +577,8 @@ mod tests {
                 doing: &|()| Doing::JudgeAsks,
                 lines: &[],
                 present: &present,
+                apart: &|()| Vec::new(),
+                asides: &Asides::default(),
             };
             let mut written = Written::new();
             for (cursor, heard) in cursors.iter_mut().zip(&mut heard) {

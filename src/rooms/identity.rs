@@ -100,6 +100,20 @@ pub(crate) fn is_table(text: &str) -> bool {
     table_code_of(text).as_deref() == Some(text)
 }
 
+/// The name of the house's `number`th séance. A new one begins when the log of one is long
+/// and nobody sits.
+pub(crate) fn seance_name(number: u32) -> String {
+    format!("{SEANCE}{number}")
+}
+
+const SEANCE: &str = "seance-";
+
+/// Whether `text` is a séance's name.
+pub(crate) fn is_seance(text: &str) -> bool {
+    text.strip_prefix(SEANCE)
+        .is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
 /// Whether `text` can be a room's name: a game's, or a table's in any way of typing it.
 pub fn is_room_id(text: &str) -> bool {
     let game = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());

@@ -3,8 +3,14 @@
 //!
 //! What somebody sees of an event is settled when it happens and once more when its game
 //! ends, never in between: whoever comes later sees what those saw who were there.
+//!
+//! Of a play that writes snapshots the journal may hold the end of the log alone.
 
-use crate::{play::UnixMillis, store::Log, wire::browser::Stamped};
+use crate::{
+    play::UnixMillis,
+    store::{AnyStore, Log, Snapshot, Store, StoreError},
+    wire::browser::Stamped,
+};
 
 use super::{
     messages::Held,
@@ -17,6 +23,36 @@ use super::{
 pub(crate) struct Damaged {
     offset: u32,
     problem: String,
+}
+
+/// What the store has of a room.
+pub(crate) struct Stored {
+    /// What was before the log; none where that is whole.
+    snapshot: Option<Snapshot>,
+    pub(crate) log: Log,
+}
+
+impl Stored {
+    /// All that there is.
+    ///
+    /// # Errors
+    /// As [`Store::read`], but [`StoreError::Trimmed`].
+    pub(crate) async fn load(store: &AnyStore, room: &str) -> Result<Self, StoreError> {
+        let mut from = 0;
+        loop {
+            // Before the log: what is not in it must be in the snapshot.
+            let snapshot = match from {
+                0 => None,
+                _ => store.snapshot(room).await?,
+            };
+            match store.read(room, from).await {
+                Ok(log) => return Ok(Self { snapshot, log }),
+                // Once more where it is trimmed meanwhile.
+                Err(StoreError::Trimmed { first, .. }) if first > from => from = first,
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// One event in everybody's eyes.
@@ -71,11 +107,15 @@ pub(crate) struct Journal<P: Play> {
     room: String,
     epoch: u32,
     game: P,
+    /// Offset of the first entry.
+    first: u32,
     entries: Vec<Entry<P>>,
     /// Offset of the first event of the game that goes on.
     begun: Option<u32>,
     /// First and last offsets of the games that are over.
     over: Vec<(u32, u32)>,
+    /// First offset that newcomers are told of.
+    beginning: u32,
 }
 
 impl<P: Play> Journal<P> {
@@ -84,9 +124,11 @@ impl<P: Play> Journal<P> {
             room,
             epoch,
             game: P::default(),
+            first: 0,
             entries: Vec::new(),
             begun: None,
             over: Vec::new(),
+            beginning: 0,
         }
     }
 
@@ -94,8 +136,25 @@ impl<P: Play> Journal<P> {
     ///
     /// # Errors
     /// When a record is no event: a game with a hole in it is not played on.
-    pub(crate) fn read(room: String, log: &Log) -> Result<Self, Damaged> {
+    pub(crate) fn read(room: String, Stored { snapshot, log }: &Stored) -> Result<Self, Damaged> {
         let mut journal = Self::new(room, log.epoch);
+        let mut told = 0;
+        if let Some(Snapshot { offset, body }) = snapshot {
+            let damaged = |problem| Damaged {
+                offset: *offset,
+                problem,
+            };
+            if *offset > log.next {
+                return Err(damaged(format!(
+                    "its snapshot is of later than {}",
+                    log.next
+                )));
+            }
+            journal.game = P::restore(body).map_err(damaged)?;
+            journal.first = log.records.first().map_or(log.next, |record| record.offset);
+            journal.beginning = journal.first;
+            told = *offset;
+        }
         for record in &log.records {
             let event = serde_json::from_str(&record.body).map_err(|error| Damaged {
                 offset: record.offset,
@@ -107,19 +166,31 @@ impl<P: Play> Journal<P> {
                     problem: format!("event {} should come here", journal.len()),
                 });
             }
-            journal.push(record.at, event);
+            if record.offset < told {
+                journal.enter(record.at, event);
+            } else {
+                journal.push(record.at, event);
+            }
         }
         Ok(journal)
     }
 
     /// Takes in an event that the store has.
     pub(crate) fn push(&mut self, at: UnixMillis, event: P::Event) {
+        self.game.apply(at, &event);
+        self.enter(at, event);
+    }
+
+    /// Takes in an event that the game knows.
+    fn enter(&mut self, at: UnixMillis, event: P::Event) {
         let offset = self.len();
         let mark = P::mark(&event);
         if mark == Mark::Begins {
             self.begun = Some(offset);
         }
-        self.game.apply(at, &event);
+        if mark == Mark::Anew {
+            self.beginning = offset;
+        }
         let lived = Sight::of(&self.game, offset, &event);
         self.entries.push(Entry {
             at,
@@ -130,7 +201,8 @@ impl<P: Play> Journal<P> {
         if mark == Mark::Ends {
             let first = self.begun.take().unwrap_or(offset);
             self.over.push((first, offset));
-            for (offset, entry) in (first..).zip(&mut self.entries[first as usize..]) {
+            let known = first.saturating_sub(self.first) as usize;
+            for (offset, entry) in (first..).zip(&mut self.entries[known..]) {
                 entry.after = Some(Sight::of(&self.game, offset, &entry.event));
             }
         }
@@ -150,7 +222,32 @@ impl<P: Play> Journal<P> {
 
     /// Events so far, which is also the next offset.
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+        let held = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.first.saturating_add(held)
+    }
+
+    /// Offset of the first event that is still held.
+    pub(crate) fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// First offset that newcomers are told of.
+    pub(crate) fn beginning(&self) -> u32 {
+        self.beginning
+    }
+
+    /// Lets go of what stands before this offset.
+    pub(crate) fn forget(&mut self, before: u32) {
+        let before = before.clamp(self.first, self.len());
+        self.entries.drain(..(before - self.first) as usize);
+        self.first = before;
+        self.beginning = self.beginning.max(before);
+    }
+
+    /// The offset at or after `from` of the first event that `wanted` wants.
+    pub(crate) fn find(&self, from: u32, wanted: impl Fn(&P::Event) -> bool) -> Option<u32> {
+        let found = self.from(from).find(|(_, entry)| wanted(&entry.event));
+        found.map(|(offset, _)| offset)
     }
 
     /// When the last event happened that `wanted` wants.
@@ -186,7 +283,11 @@ impl<P: Play> Journal<P> {
         self.from(offset).map(move |(offset, entry)| Stamped {
             offset,
             at: entry.at,
-            event: entry.now().by(viewer).cloned(),
+            event: if P::FORGETS {
+                self.game.shown(viewer, offset, &entry.event)
+            } else {
+                entry.now().by(viewer).cloned()
+            },
         })
     }
 
@@ -196,7 +297,7 @@ impl<P: Play> Journal<P> {
     /// # Panics
     /// When there is no such event.
     pub(crate) fn lived(&self, viewer: P::Viewer, offset: u32) -> Stamped<P::Event> {
-        let entry = &self.entries[offset as usize];
+        let entry = &self.entries[(offset - self.first) as usize];
         Stamped {
             offset,
             at: entry.at,
@@ -207,7 +308,8 @@ impl<P: Play> Journal<P> {
     /// With whose eyes `viewer` saw the event: the onlooker's, unless it is another thing to
     /// this one.
     pub(crate) fn eyes(&self, viewer: P::Viewer, offset: u32) -> P::Viewer {
-        match self.entries.get(offset as usize) {
+        let held = offset.checked_sub(self.first);
+        match held.and_then(|held| self.entries.get(held as usize)) {
             Some(entry) if entry.lived.singles_out(viewer) => viewer,
             _ => P::ONLOOKER,
         }
@@ -273,13 +375,16 @@ impl<P: Play> Journal<P> {
     /// that it knows mean nothing here.
     pub(crate) fn start(&self, held: Option<Held>) -> u32 {
         match held {
-            Some(held) if held.epoch == self.epoch && held.offset <= self.len() => held.offset,
-            _ => 0,
+            Some(held) if held.epoch == self.epoch && held.offset <= self.len() => {
+                held.offset.max(self.beginning)
+            }
+            _ => self.beginning,
         }
     }
 
     fn from(&self, offset: u32) -> impl Iterator<Item = (u32, &Entry<P>)> {
-        (0u32..).zip(&self.entries).skip(offset as usize)
+        let skipped = offset.saturating_sub(self.first) as usize;
+        (self.first..).zip(&self.entries).skip(skipped)
     }
 
     fn of_game(&self, game: usize) -> impl Iterator<Item = (u32, &Entry<P>)> {

@@ -10,10 +10,12 @@ use super::{
     frame::Frame,
     identity::SessionKey,
     judge::{QuestionBrief, VerdictBrief},
+    medium::{Asked, Said, VoiceSays},
     opinion::OpinionBrief,
     pulse::{Pulse, SocketId},
     receipt::Receipt,
     seeds::Purpose,
+    sound::Sound,
 };
 use crate::{
     generation::GenerationError,
@@ -21,9 +23,13 @@ use crate::{
         UnixMillis,
         imitation::{Ending, Kind, Mode, Verdict},
         party::{Act, Chair, Opinion, Role, Setup},
+        seance::Tongue,
     },
     store::Fence,
-    wire::browser::{Bye, RefusalCode, TableCard, ToClient},
+    wire::{
+        browser::{Bye, RefusalCode, TableCard, ToClient},
+        sound::SoundFrame,
+    },
 };
 
 pub(crate) use crate::wire::browser::Held;
@@ -91,6 +97,13 @@ pub(crate) enum Wish {
     Lobby {
         watch: bool,
     },
+    /// To the house's séance. `sit`: to ask, else to watch. `held` is what the client has of
+    /// the séance of that name.
+    EnterSeance {
+        sit: bool,
+        room: Option<String>,
+        held: Option<Held>,
+    },
     Leave,
 }
 
@@ -114,10 +127,14 @@ pub(crate) enum ToSession {
     /// It sits in a room; from now on the room is told its moves.
     Seated {
         moves: Recipient<FromPlayer>,
+        /// Where sound goes, and what has no answer; at a séance.
+        sounds: Option<Recipient<FromSitter>>,
     },
     /// It sits nowhere any more.
     Unseated,
     Say(Frame),
+    /// A frame of the voice. Who is slow loses it.
+    Sound(Sound),
     Bye {
         bye: Bye,
         why: &'static str,
@@ -151,6 +168,44 @@ pub(crate) enum Move {
     Answer { round: u32, text: String },
     Stop,
     Act(Act),
+    Seance(Gesture),
+}
+
+/// What a sitter does at a séance.
+#[derive(Clone, Debug)]
+pub(crate) enum Gesture {
+    Listen {
+        utterance: u32,
+        languages: Vec<String>,
+    },
+    Spoken {
+        utterance: u32,
+        seed: Option<u32>,
+    },
+    Unspoken {
+        utterance: u32,
+    },
+    Question {
+        text: String,
+        language: Option<String>,
+        seed: Option<u32>,
+    },
+    Hush,
+}
+
+/// What a sitter's page sends without waiting for an answer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromSitter {
+    pub(crate) socket: SocketId,
+    pub(crate) what: Stream,
+}
+
+pub(crate) enum Stream {
+    /// Sound of the microphone.
+    Sound(SoundFrame),
+    /// So many words of the line were played.
+    Heard { line: u32, words: u32 },
 }
 
 // ---- hall → room
@@ -166,6 +221,8 @@ pub(crate) struct Join {
     pub(crate) held: Option<Held>,
     /// At a table: as whom.
     pub(crate) want: Option<Want>,
+    /// At a séance: whether they want to ask.
+    pub(crate) sit: bool,
 }
 
 /// Somebody gets up.
@@ -177,10 +234,20 @@ pub(crate) struct GetUp {
     pub(crate) for_good: bool,
 }
 
+/// The player plays another game now, at another server: this one stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Abandoned;
+
 /// Nobody needs the room any more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Shut;
+
+/// The house is full and somebody wants a room: this table closes if nobody is at it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct MakeRoom;
 
 /// The room goes to another server: finish what is being written, and stop. The game is as the
 /// log has it.
@@ -210,6 +277,15 @@ pub(crate) struct RoomEnded {
     pub(crate) life: u32,
     /// Whether it ended just now; otherwise it was found ended.
     pub(crate) fresh: Option<Ending>,
+}
+
+/// Whether nobody is at a table and nothing is played there, whenever that changes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct TableVacant {
+    pub(crate) room: String,
+    pub(crate) life: u32,
+    pub(crate) vacant: bool,
 }
 
 /// A room is over and empty, and would go.
@@ -307,6 +383,18 @@ pub(crate) enum Made {
     Answer(String),
     Verdict(Verdict),
     Opinion(Opinion),
+    Line(SaidLine),
+}
+
+/// A line of a spirit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SaidLine {
+    pub(crate) text: String,
+    /// ISO 639-1.
+    pub(crate) language: String,
+    /// The text in the model's language, where it is another one.
+    pub(crate) inner: Option<String>,
+    pub(crate) tongue: Tongue,
 }
 
 // ---- bot and judge → room
@@ -341,6 +429,30 @@ pub(crate) enum TurnError {
     Generation { times: u32, last: GenerationError },
     #[error("{times} texts were thrown back, at last because {last}")]
     Spoiled { times: u32, last: String },
+}
+
+// ---- medium → room
+
+/// What is heard and voiced for a séance.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromMedium {
+    pub(crate) says: MediumSays,
+}
+
+pub(crate) enum MediumSays {
+    /// The speech process came or went.
+    MeansChanged,
+    /// What is understood so far.
+    Hearing { utterance: u32, text: String },
+    /// All of it.
+    Understood { utterance: u32, said: Said },
+    /// The ear failed.
+    Deaf { utterance: u32, why: String },
+    /// A typed question, brought into the model's language.
+    Question { receipt: Receipt, asked: Asked },
+    /// A voice goes on.
+    Voice { line: u32, says: VoiceSays },
 }
 
 // ---- anybody

@@ -20,7 +20,9 @@ pub mod identity;
 pub(crate) mod journal;
 mod judge;
 pub mod link;
+pub mod medium;
 mod messages;
+mod microphone;
 mod opinion;
 pub(crate) mod play;
 pub mod pulse;
@@ -30,6 +32,7 @@ mod room;
 pub mod seats;
 mod seeds;
 pub mod session;
+mod sound;
 pub mod tally;
 pub mod tenure;
 mod turn;
@@ -65,4 +68,6 @@ pub struct House {
     pub tally: Arc<tally::Tally>,
     /// How rooms are held.
     pub tenure: tenure::Tenure,
+    /// What a séance is held with; none where none is held.
+    pub rite: Option<Arc<medium::Rite>>,
 }

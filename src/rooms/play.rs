@@ -12,8 +12,10 @@ use crate::{
 };
 
 mod game;
+mod seance;
 mod table;
 
+pub(crate) use seance::Visitor;
 pub(crate) use table::Sitter;
 
 /// Where an event stands in a log that may hold several games.
@@ -23,6 +25,8 @@ pub(crate) enum Mark {
     Begins,
     /// A game ends with it: what the game veiled is told now.
     Ends,
+    /// Newcomers are told of this and of what comes after it.
+    Anew,
     Goes,
 }
 
@@ -70,7 +74,30 @@ pub(crate) trait Play: Clone + Default + Unpin + 'static {
     /// Everybody who may see another thing of `event` than an onlooker does.
     fn insiders(&self, event: &Self::Event) -> Vec<Self::Viewer>;
 
+    /// Whether `viewer` is told what goes on besides the log now.
+    fn hears(&self, _viewer: Self::Viewer) -> bool {
+        true
+    }
+
+    /// Whether what a newcomer may see of the past is what the game says now, and not what was
+    /// settled when it happened.
+    const FORGETS: bool = false;
+
     fn mark(event: &Self::Event) -> Mark;
+
+    /// The state in writing, which stands for all events so far: what is told by such a
+    /// snapshot need not keep its whole log. None for games, which are told by their log alone.
+    fn snapshot(&self) -> Option<String> {
+        None
+    }
+
+    /// What [`Self::snapshot`] wrote.
+    ///
+    /// # Errors
+    /// With the reason, when it cannot be read.
+    fn restore(_snapshot: &str) -> Result<Self, String> {
+        Err("a game is kept whole".into())
+    }
 
     /// The machine's turn that an effect asks for; none if it asks for none.
     fn turn(&self, effect: &Self::Effect) -> Option<TurnId>;

@@ -13,6 +13,7 @@ use crate::{
     play::{
         imitation::{self, Kind as Aim, Seat, Verdict, Winner},
         party::{self, Chair, Finish, Machine, Member, NAMELESS, Voter, Witness, brier},
+        seance::Seance,
     },
     store::board::{Kind, Outcome, person_id},
 };
@@ -33,6 +34,13 @@ pub(crate) struct GameResults {
 pub(crate) trait Counted: Play {
     /// One for each finished game of the log, in their order.
     fn results(events: &mut dyn Iterator<Item = &Self::Event>) -> Vec<GameResults>;
+}
+
+/// Nobody wins at a séance.
+impl Counted for Seance {
+    fn results(_: &mut dyn Iterator<Item = &Self::Event>) -> Vec<GameResults> {
+        Vec::new()
+    }
 }
 
 impl Counted for imitation::Game {

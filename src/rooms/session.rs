@@ -21,9 +21,14 @@ use super::{
     hall::{ANSWER_LIMIT, Hall},
     identity::NAME_LIMIT,
     link::{Fault, FrameLimits, Heard, Link},
-    messages::{FromGuest, FromPlayer, Move, SignIn, SignOut, ToSession, Want, Wish, refused},
+    messages::{
+        FromGuest, FromPlayer, FromSitter, Gesture, Move, SignIn, SignOut, Stream, ToSession, Want,
+        Wish, refused,
+    },
+    microphone::{Microphone, Verdict},
     pulse::{Pulse, SocketId, ticks},
     receipt::Receipt,
+    sound::Clause,
     tally::Tally,
 };
 use crate::{
@@ -40,6 +45,10 @@ const PATIENCE: u32 = 3;
 /// Bytes that wait for a client before its messages are left in the mailbox, and nothing
 /// more is read from it.
 const HIGH_WATER: usize = 16 << 10;
+
+/// Bytes that wait for a client before sound is left out: what it could not take in time it
+/// could not play in time.
+const SOUND_HIGH_WATER: usize = 32 << 10;
 
 /// Messages that are read before others get their turn.
 const TURN: usize = 16;
@@ -85,6 +94,12 @@ pub struct Session {
     pulse: Arc<Pulse>,
     state: State,
     moves: Option<Recipient<FromPlayer>>,
+    /// Where sound goes, at a séance.
+    sounds: Option<Recipient<FromSitter>>,
+    clause: Clause,
+    /// Whether the gate's cookie came with the handshake.
+    inside: bool,
+    microphone: Microphone,
     bucket: Bucket,
     /// None once it is handed on to say goodbye.
     link: Option<Link>,
@@ -100,6 +115,7 @@ impl Session {
         pulse: Arc<Pulse>,
         link: Link,
         place: Result<Place, &'static str>,
+        inside: bool,
     ) -> Self {
         Self {
             door,
@@ -107,6 +123,10 @@ impl Session {
             pulse,
             state: State::Fresh,
             moves: None,
+            sounds: None,
+            clause: Clause::default(),
+            inside,
+            microphone: Microphone::new(ticks()),
             bucket: Bucket::new(ticks()),
             link: Some(link),
             pings: 0,
@@ -216,6 +236,13 @@ impl Session {
                 return;
             }
             FromClient::Hello { .. } => return,
+            FromClient::Heard { line, words } => {
+                if allowed {
+                    let (line, words) = (*line, *words);
+                    self.stream(Stream::Heard { line, words });
+                }
+                return;
+            }
             FromClient::Open { id, .. }
             | FromClient::Resume { id, .. }
             | FromClient::Answer { id, .. }
@@ -224,6 +251,12 @@ impl Session {
             | FromClient::OpenTable { id, .. }
             | FromClient::JoinTable { id, .. }
             | FromClient::Act { id, .. }
+            | FromClient::EnterSeance { id, .. }
+            | FromClient::Listen { id, .. }
+            | FromClient::Spoken { id, .. }
+            | FromClient::Unspoken { id, .. }
+            | FromClient::Question { id, .. }
+            | FromClient::Hush { id }
             | FromClient::Lobby { id, .. } => *id,
         };
         if !allowed {
@@ -298,7 +331,49 @@ impl Session {
                 held,
             },
             FromClient::Lobby { watch, .. } => Wish::Lobby { watch },
-            FromClient::Hello { .. } | FromClient::Ping { .. } => return,
+            FromClient::EnterSeance { .. } if !self.inside => {
+                self.refuse(id, RefusalCode::Locked, "the gate is shut", ctx);
+                return;
+            }
+            FromClient::EnterSeance {
+                sit, room, held, ..
+            } => Wish::EnterSeance { sit, room, held },
+            FromClient::Listen {
+                utterance,
+                languages,
+                ..
+            } => {
+                let gesture = Gesture::Listen {
+                    utterance,
+                    languages,
+                };
+                return self.play(id, Move::Seance(gesture), ctx);
+            }
+            FromClient::Spoken {
+                utterance, seed, ..
+            } => {
+                let gesture = Gesture::Spoken { utterance, seed };
+                return self.play(id, Move::Seance(gesture), ctx);
+            }
+            FromClient::Unspoken { utterance, .. } => {
+                let gesture = Gesture::Unspoken { utterance };
+                return self.play(id, Move::Seance(gesture), ctx);
+            }
+            FromClient::Question {
+                text,
+                language,
+                seed,
+                ..
+            } => {
+                let gesture = Gesture::Question {
+                    text,
+                    language,
+                    seed,
+                };
+                return self.play(id, Move::Seance(gesture), ctx);
+            }
+            FromClient::Hush { .. } => return self.play(id, Move::Seance(Gesture::Hush), ctx),
+            FromClient::Hello { .. } | FromClient::Heard { .. } | FromClient::Ping { .. } => return,
         };
         let request = FromGuest {
             socket: self.socket,
@@ -334,6 +409,24 @@ impl Session {
         self.refuse(id, code, why, ctx);
     }
 
+    /// Hands on what has no answer. A room that is too busy for it loses it.
+    fn stream(&self, what: Stream) {
+        if let Some(sounds) = &self.sounds {
+            let socket = self.socket;
+            let _ = sounds.try_send(FromSitter { socket, what });
+        }
+    }
+
+    fn hear_sound(&mut self, bytes: &[u8], ctx: &mut Context<Self>) {
+        match self.microphone.take(bytes, ticks()) {
+            Verdict::Pass(frame) => self.stream(Stream::Sound(frame)),
+            Verdict::Offence(why) => {
+                tracing::debug!(socket = self.socket, why, "no sound of a client of ours");
+                self.bye(Bye::Hostile, why, ctx);
+            }
+        }
+    }
+
     fn hear(&mut self, heard: Heard, ctx: &mut Context<Self>) {
         self.pulse.beat(ticks());
         match heard {
@@ -346,6 +439,8 @@ impl Session {
                 }
             }
             Heard::Pong => {}
+            // One who got up may have frames on the way.
+            Heard::Binary(bytes) if self.microphone.is_open() => self.hear_sound(&bytes, ctx),
             Heard::Binary(_) => self.bye(Bye::Hostile, "text frames only", ctx),
             Heard::Close(code) => {
                 self.state = State::Closed;
@@ -516,9 +611,30 @@ impl Handler<ToSession> for Session {
                 };
                 self.say(&welcome, ctx);
             }
-            ToSession::Seated { moves } => self.moves = Some(moves),
-            ToSession::Unseated => self.moves = None,
+            ToSession::Seated { moves, sounds } => {
+                self.moves = Some(moves);
+                if sounds.is_some() {
+                    self.microphone.open();
+                }
+                self.sounds = sounds;
+            }
+            ToSession::Unseated => {
+                self.moves = None;
+                self.sounds = None;
+            }
             ToSession::Say(frame) => self.send(&frame, ctx),
+            ToSession::Sound(sound) => {
+                if let Some(link) = &mut self.link {
+                    self.clause.take(&sound, || {
+                        link.flush_now();
+                        let has_room = link.backlog() <= SOUND_HIGH_WATER;
+                        if has_room {
+                            link.say_binary(&sound.frame);
+                        }
+                        has_room
+                    });
+                }
+            }
             ToSession::Bye { bye, why } => self.bye(bye, why, ctx),
         }
     }

@@ -15,13 +15,14 @@ pub const ENDINGS: [(Ending, &str); 6] = [
 ];
 
 /// Every reason to refuse, in the order of the counters.
-pub const REFUSALS: [(RefusalCode, &str); 7] = [
+pub const REFUSALS: [(RefusalCode, &str); 8] = [
     (RefusalCode::Malformed, "malformed"),
     (RefusalCode::NotNow, "not_now"),
     (RefusalCode::FullHouse, "full_house"),
     (RefusalCode::NoSuchRoom, "no_such_room"),
     (RefusalCode::NotYours, "not_yours"),
     (RefusalCode::TooFast, "too_fast"),
+    (RefusalCode::Locked, "locked"),
     (RefusalCode::Trouble, "trouble"),
 ];
 

@@ -6,7 +6,7 @@ use super::{
     Expired, Fence, Lease, Log, SessionRecord, Snapshot, Store, StoreError,
     board::{Kind, Outcome, Standing},
     home::Home,
-    redis::{Options, RedisStore},
+    redis::{Options, RedisStore, neighbours::Neighbours},
     sqlite::SqliteStore,
 };
 use crate::config::RedisSettings;
@@ -50,6 +50,14 @@ impl AnyStore {
     /// Whether other servers may use it at the same time.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Redis(_))
+    }
+
+    /// The other servers of the house, where there may be any.
+    pub fn neighbours(&self) -> Option<Neighbours<'_>> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Redis(store) => Some(Neighbours(store)),
+        }
     }
 
     /// What an answer is worth, in the word of [`super::redis::Durability::name`].

@@ -15,6 +15,7 @@ use self::board::{Kind, Outcome, Standing};
 pub use self::{
     any::AnyStore,
     lease::{Fence, Lease},
+    redis::neighbours,
 };
 
 /// One event of a room's log.

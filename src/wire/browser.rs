@@ -7,6 +7,7 @@ use ts_rs::TS;
 use crate::play::{
     imitation::{self, Kind, Mode, Seat},
     party::{self, Act, Member, Role, Setup},
+    seance,
 };
 
 /// Version of this protocol. A server closes with [`Bye::OldClient`] on another one.
@@ -86,9 +87,64 @@ pub enum FromClient {
         id: u32,
         watch: bool,
     },
-    /// Gets up. The room waits for the player until its idle limit.
+    /// Gets up. The room waits for the player until its idle limit; a séance goes on with the
+    /// next one at once.
     Leave {
         id: u32,
+    },
+    /// Comes to the house's séance, or comes back to it. `sit`: wants to ask, and waits for a
+    /// free seat; else watches. Said again it changes from the one to the other. Only with
+    /// the gate's cookie.
+    EnterSeance {
+        id: u32,
+        sit: bool,
+        /// What the client has of this séance's log.
+        #[serde(default)]
+        room: Option<String>,
+        #[serde(default)]
+        held: Option<Held>,
+    },
+    /// The sitter presses the key: the spirit is silenced, and microphone frames with this
+    /// number follow (see [`crate::wire::sound`]). The client counts its utterances.
+    Listen {
+        id: u32,
+        utterance: u32,
+        /// What may be spoken, ISO 639-1; empty: any language that the house hears.
+        #[serde(default)]
+        languages: Vec<String>,
+    },
+    /// The key is let go: all frames of it were sent.
+    Spoken {
+        id: u32,
+        utterance: u32,
+        /// Taken from a frame of the camera: the sum of its red values. Absent: dice.
+        #[serde(default)]
+        seed: Option<u32>,
+    },
+    /// What was being said is taken back.
+    Unspoken {
+        id: u32,
+        utterance: u32,
+    },
+    /// A question that was typed.
+    Question {
+        id: u32,
+        text: String,
+        /// ISO 639-1; absent: the house's own.
+        #[serde(default)]
+        language: Option<String>,
+        #[serde(default)]
+        seed: Option<u32>,
+    },
+    /// Silence, until it is asked again.
+    Hush {
+        id: u32,
+    },
+    /// So many words of the line were played, counted from its beginning; said at the end of
+    /// each clause and before anything that silences. Has no answer.
+    Heard {
+        line: u32,
+        words: u32,
     },
     Ping {
         nonce: u32,
@@ -202,6 +258,74 @@ pub enum ToClient {
         room: String,
         present: Vec<Member>,
     },
+    /// Where the client stands in a séance; else as [`Self::Joined`]. The log may begin
+    /// anywhere: what is left out belongs to earlier sittings.
+    Seance {
+        room: String,
+        epoch: u32,
+        /// Offset of the first of `events`. A client that holds events before it in the same
+        /// epoch, without a gap, keeps them.
+        offset: u32,
+        /// The place of one who sits or waits; none for one who watches.
+        you: Option<Member>,
+        events: Vec<Stamped<seance::Event>>,
+        doing: SeanceDoing,
+    },
+    /// The next event of the séance.
+    SeanceEvent {
+        room: String,
+        #[serde(flatten)]
+        stamped: Stamped<seance::Event>,
+    },
+    /// What a séance is doing now.
+    SeanceDoing {
+        room: String,
+        doing: SeanceDoing,
+    },
+    /// What the house can do at a séance: after [`Self::Seance`], and when it changes.
+    SeanceMeans {
+        room: String,
+        means: SeanceMeans,
+    },
+    /// Who sits and who waits, seen from the client: whenever that changes.
+    Waiting {
+        room: String,
+        /// The client's place in the queue, from 1; none for one who sits or watches.
+        place: Option<u32>,
+        /// How many wait.
+        waiting: u32,
+        /// Whether somebody sits.
+        taken: bool,
+    },
+    /// What was understood so far of what is being said. The next one takes its place, and
+    /// at last the event with the question.
+    Hearing {
+        room: String,
+        utterance: u32,
+        text: String,
+    },
+    /// A clause of a line, before its sound, which follows at once. A line begins with
+    /// clause 0.
+    Caption {
+        room: String,
+        line: u32,
+        clause: u32,
+        words: Vec<CaptionWord>,
+        /// The clause's first sample, counted from the beginning of the line.
+        from: u32,
+        /// Its length in samples. 0: there is no voice, and the page shows the words at the
+        /// pace of reading.
+        samples: u32,
+        /// Samples per second of all sound of this line.
+        rate: u32,
+        /// The asker's timbre could not be taken on, and the voice keeps its own.
+        unlike: bool,
+    },
+    /// All clauses of the line were sent.
+    LineOver {
+        room: String,
+        line: u32,
+    },
     /// The open tables that are listed, newest first.
     Lobby {
         tables: Vec<TableCard>,
@@ -264,6 +388,52 @@ pub enum TableDoing {
     },
     WaitsForModel,
     Over,
+}
+
+/// What a séance is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum SeanceDoing {
+    /// Nobody asks and the spirit says nothing.
+    Quiet,
+    /// A sitter speaks, or what was said is being understood.
+    Listening,
+    /// The answer is being made.
+    Thinking,
+    /// The spirit speaks, or pauses between two lines.
+    Speaking,
+    /// The model is away; the spirit goes on when it is back.
+    WaitsForModel,
+    Over,
+}
+
+/// What can be done at a séance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct SeanceMeans {
+    /// Languages that are understood when they are spoken, ISO 639-1. None: questions can
+    /// only be typed.
+    pub hears: Vec<String>,
+    /// Languages that have a voice. None: the spirit is only read.
+    pub voices: Vec<String>,
+    /// Languages that the spirit answers in, by itself or through a translation.
+    pub answers: Vec<String>,
+    /// Longest question that is typed, characters.
+    pub question_limit: u32,
+    /// Longest question that is spoken, seconds.
+    pub question_seconds: u32,
+    /// The spirit's voice takes on the timbre of whoever asks aloud: they are told before.
+    pub clones: bool,
+}
+
+/// A word of a caption, and when it sounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct CaptionWord {
+    /// As it is written, with the punctuation that clings to it; a sound in brackets is a
+    /// word. Words are counted as [`seance::words`] counts those of the line.
+    pub text: String,
+    /// First sample and the one after its last, from the beginning of the line.
+    pub from: u32,
+    pub to: u32,
 }
 
 /// One table in the lobby.
@@ -330,6 +500,8 @@ pub enum RefusalCode {
     /// Somebody else's seat.
     NotYours,
     TooFast,
+    /// The gate is shut: a password opens it.
+    Locked,
     /// The store or another part of the server failed; nothing was lost.
     Trouble,
 }

@@ -4,4 +4,9 @@
 pub mod boards;
 pub mod browser;
 pub mod fleet;
+pub mod gate;
+pub mod profiles;
+pub mod sound;
+pub mod speech;
+pub mod transcript;
 pub mod worker;

@@ -13,6 +13,7 @@ mod checks;
 mod compact;
 mod constraint;
 pub mod deterministic;
+mod door;
 mod draft;
 mod dry;
 pub mod engine;
@@ -35,6 +36,7 @@ mod sampler;
 mod scoring;
 mod server;
 mod softmax;
+pub mod speech;
 mod text;
 mod tune;
 mod window;
@@ -85,6 +87,16 @@ pub enum WorkerError {
         path: PathBuf,
         error: std::io::Error,
     },
+    #[error(transparent)]
+    Model(#[from] models::ModelError),
+    #[error(transparent)]
+    Ear(#[from] speech::ear::EarError),
+    #[error(transparent)]
+    Mouth(#[from] speech::mouth::MouthError),
+    #[error(transparent)]
+    Interpreter(#[from] speech::interpreter::InterpreterError),
+    #[error("an engine's thread ended")]
+    EngineLost,
     #[error("cannot run: {0}")]
     Io(#[from] std::io::Error),
     #[error(transparent)]

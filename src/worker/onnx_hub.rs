@@ -16,7 +16,7 @@
 //! follows is the reply, which the decoder starts by a token of its own. Nothing of this
 //! can be lent either.
 
-mod decoder;
+pub(super) mod decoder;
 mod tensor;
 mod vocabulary;
 

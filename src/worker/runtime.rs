@@ -120,6 +120,25 @@ pub(super) fn session_of(
     open().map_err(|error| EngineError(error.to_string()))
 }
 
+/// Opens a serialised graph on the CPU for a process whose sessions take turns on the same
+/// cores: its threads never spin while they wait.
+///
+/// # Errors
+/// As [`session_on`]'s.
+pub(super) fn yielding_session_of(
+    library: &Path,
+    model: &[u8],
+    threads: usize,
+) -> Result<Session, EngineError> {
+    let environment = environment(library)?;
+    let open = || -> ort::Result<Session> {
+        let mut builder = builder(&environment, threads)?.with_intra_op_spinning(false)?;
+        let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+        builder.commit_from_memory(model)
+    };
+    open().map_err(|error| EngineError(error.to_string()))
+}
+
 /// Tries whether a device can be used, by opening a graph there: a provider can be compiled
 /// in, or even load, where there is no such device.
 ///

@@ -1,18 +1,10 @@
 //! The worker's socket: greets, checks, and passes requests to the engine's thread.
 
-use std::{
-    fs, io,
-    io::Read,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
-    path::Path,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{fs, io, sync::Arc, thread, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
-    net::{UnixListener, UnixSocket, UnixStream, unix::OwnedReadHalf, unix::OwnedWriteHalf},
+    net::{UnixListener, UnixStream, unix::OwnedReadHalf, unix::OwnedWriteHalf},
     sync::mpsc,
 };
 use tokio_util::{
@@ -26,6 +18,7 @@ use super::{
     adapters::Adapters,
     admission::Owner,
     batch::Limits,
+    door::{self, GREETING, check_path, listen, watch_stdin},
     engine_thread::{self, Command, Line},
     job::{Job, Preparer},
     open_engine,
@@ -34,17 +27,11 @@ use crate::wire::worker::{
     FromWorker, MAX_FRAME, ModelInfo, PROTOCOL, Refusal, RequestId, ToWorker,
 };
 
-/// Bytes that a Unix socket's path may have on Linux (`sun_path` less its final zero).
-const MAX_SOCKET_PATH: usize = 107;
-
 /// Messages that may wait for a connection to be read.
 const OUTBOX: usize = 4096;
 
 /// Commands that may wait for the engine's thread.
 const COMMANDS: usize = 256;
-
-/// How long a new connection may take to greet.
-const GREETING: Duration = Duration::from_secs(10);
 
 /// Runs the worker until its standard input closes or it is told to terminate: whoever
 /// starts it holds the other end of that pipe, so that no worker outlives its server.
@@ -127,48 +114,6 @@ pub fn run(options: Options) -> Result<(), WorkerError> {
     }
 }
 
-fn check_path(path: &Path) -> Result<(), WorkerError> {
-    let bytes = path.as_os_str().as_bytes().len();
-    if bytes > MAX_SOCKET_PATH {
-        return Err(WorkerError::SocketPath {
-            path: path.to_owned(),
-            bytes,
-            limit: MAX_SOCKET_PATH,
-        });
-    }
-    Ok(())
-}
-
-/// Binds the socket for its owner alone; nobody can connect before the rights are set.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = UnixSocket::new_stream()?;
-    socket.bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    socket.listen(64)
-}
-
-fn watch_stdin() -> io::Result<CancellationToken> {
-    let closed = CancellationToken::new();
-    let guard = closed.clone().drop_guard();
-    thread::Builder::new().name("stdin".into()).spawn(move || {
-        let _guard = guard;
-        let mut buffer = [0; 64];
-        let mut stdin = io::stdin().lock();
-        loop {
-            match stdin.read(&mut buffer) {
-                Ok(0) => return,
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
-                _ => {}
-            }
-        }
-    })?;
-    Ok(closed)
-}
-
 async fn accept(
     listener: UnixListener,
     greeting: Arc<FromWorker>,
@@ -176,15 +121,7 @@ async fn accept(
     commands: mpsc::Sender<Command>,
 ) {
     for id in 0.. {
-        let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
-            Err(error) => {
-                // Out of file descriptors, most likely; it passes when a connection ends.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        let socket = door::accept(&listener).await;
         let connection = Connection {
             id,
             greeting: greeting.clone(),

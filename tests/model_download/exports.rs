@@ -2,14 +2,11 @@
 //! model that answers.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::BTreeMap,
     fs,
-    net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex},
-    thread,
 };
 
 use clap::Parser;
@@ -26,92 +23,13 @@ use parlour::{
     },
 };
 use serde::Deserialize;
-use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::{Act, Settings, answer, read_request, settings};
-
-/// Where the stand-in says that large files lie.
-const ELSEWHERE: &str = "/elsewhere";
-
-/// A path that was asked for, and from which byte on.
-type Request = (String, Option<usize>);
-
-/// A hub with many files. It states of large ones (graphs and their weights) the SHA-256
-/// and redirects; of others it states git's name of their content. What it is to do instead
-/// for a file, once each, comes first.
-struct FileHub {
-    address: String,
-    /// Path and first byte of every request for bytes.
-    requests: Arc<Mutex<Vec<Request>>>,
-}
-
-impl FileHub {
-    /// `root` is what stands before the files' names in URLs.
-    fn start(root: &str, files: &BTreeMap<String, Vec<u8>>, acts: &[(&str, &[Act])]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        let root = format!("{root}/");
-        let files = files.clone();
-        let mut acts: HashMap<String, VecDeque<Act>> = acts
-            .iter()
-            .map(|(name, acts)| ((*name).to_owned(), acts.iter().copied().collect()))
-            .collect();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let request = read_request(&stream);
-                let redirected = request.path.strip_prefix(ELSEWHERE);
-                let path = redirected.unwrap_or(&request.path);
-                let name = path.strip_prefix(&root).unwrap_or_default();
-                let content = files.get(name).map_or(&[][..], Vec::as_slice);
-                let (act, headers) = if !files.contains_key(name) {
-                    (Act::Status("404 Not Found"), String::new())
-                } else if name.contains(".onnx") && redirected.is_none() {
-                    let sha256 = hexadecimal(&Sha256::digest(content));
-                    let lines = format!(
-                        "302 Found\r\nX-Linked-Etag: \"{sha256}\"\r\nLocation: {ELSEWHERE}{path}"
-                    );
-                    (Act::Status(lines.leak()), String::new())
-                } else {
-                    seen.lock().unwrap().push((name.to_owned(), request.start));
-                    let next = acts.get_mut(name).and_then(VecDeque::pop_front);
-                    let stated = match redirected {
-                        // Where large files lie, tags say nothing about their content.
-                        Some(_) => "0123456789abcdef0123456789abcdef01234567".to_owned(),
-                        None => git_blob(content),
-                    };
-                    (
-                        next.unwrap_or(Act::Serve),
-                        format!("ETag: \"{stated}\"\r\n"),
-                    )
-                };
-                // A client that hangs up is the client's affair.
-                let _ = answer(&mut stream, content, request.start, act, &headers);
-            }
-        });
-        Self { address, requests }
-    }
-
-    /// The requests for bytes since this was last asked.
-    fn asked(&self) -> Vec<(String, Option<usize>)> {
-        std::mem::take(&mut self.requests.lock().unwrap())
-    }
-}
-
-/// Git's name of a file's content.
-fn git_blob(content: &[u8]) -> String {
-    let mut blob = Sha1::new();
-    blob.update(format!("blob {}\0", content.len()));
-    blob.update(content);
-    hexadecimal(&blob.finalize())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+use crate::{
+    Settings,
+    hubs::{Act, FileHub, hexadecimal},
+    settings,
+};
 
 /// What torch computes, in the archive of each export.
 #[derive(Deserialize)]
@@ -424,7 +342,7 @@ fn offline_the_error_names_all_files() {
 }
 
 /// `parlour model …`; what it said, and whether it did it.
-fn model(weights: &Path, hub: &str, arguments: &[&str]) -> (bool, String) {
+pub(crate) fn model(weights: &Path, hub: &str, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_parlour"))
         .args(["model", "--hub", hub, "--models"])
         .arg(weights)
@@ -439,7 +357,7 @@ fn model(weights: &Path, hub: &str, arguments: &[&str]) -> (bool, String) {
 }
 
 /// A folder of weights with the runtime in it and nothing else.
-fn weights() -> tempfile::TempDir {
+pub(crate) fn weights() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let runtime = folder.path().join("onnxruntime");
     symlink(library().parent().unwrap(), runtime).unwrap();

@@ -1,15 +1,12 @@
 //! Downloads from a stand-in hub: cut, resumed, wrong, redirected, refused.
 
+mod clones;
 mod exports;
+mod hubs;
+mod translations;
+mod voices;
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
-    path::Path,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::{fs, path::Path, thread};
 
 use clap::Parser;
 use parlour::{
@@ -18,115 +15,7 @@ use parlour::{
 };
 use sha2::{Digest, Sha256};
 
-/// What the hub does with one request for a file.
-#[derive(Clone, Copy)]
-enum Act {
-    /// Promises what is asked for, sends this many bytes of it, hangs up.
-    Cut(usize),
-    /// Sends what is asked for.
-    Serve,
-    /// Sends the whole whatever is asked for.
-    IgnoreRange,
-    /// Sends other bytes of the same length.
-    Garble,
-    /// States a checksum and redirects.
-    RedirectStating(&'static str),
-    Status(&'static str),
-}
-
-/// A hub that goes through its acts, one per request, and remembers the requests' ranges.
-struct Hub {
-    address: String,
-    requests: Arc<Mutex<Vec<Request>>>,
-}
-
-struct Request {
-    path: String,
-    /// First byte of the range that was asked for.
-    start: Option<usize>,
-}
-
-impl Hub {
-    fn start(content: Vec<u8>, acts: Vec<Act>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        thread::spawn(move || {
-            let mut acts = acts.into_iter();
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let request = read_request(&stream);
-                let start = request.start;
-                seen.lock().unwrap().push(request);
-                let act = acts.next().unwrap_or(Act::Status("410 Gone"));
-                // A client that hangs up is the client's affair.
-                let _ = answer(&mut stream, &content, start, act, "");
-            }
-        });
-        Self { address, requests }
-    }
-
-    fn ranges(&self) -> Vec<Option<usize>> {
-        let requests = self.requests.lock().unwrap();
-        requests.iter().map(|request| request.start).collect()
-    }
-}
-
-fn read_request(stream: &TcpStream) -> Request {
-    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
-    let path = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
-    let mut start = None;
-    for line in lines.take_while(|line| !line.is_empty()) {
-        if let Some(range) = line.to_lowercase().strip_prefix("range: bytes=") {
-            start = Some(range.trim_end_matches('-').parse().unwrap());
-        }
-    }
-    Request { path, start }
-}
-
-/// `headers` go with the bytes; each ends with a line break.
-fn answer(
-    stream: &mut TcpStream,
-    content: &[u8],
-    start: Option<usize>,
-    act: Act,
-    headers: &str,
-) -> std::io::Result<()> {
-    let mut send = |start: Option<usize>, body: &[u8]| {
-        let length = content.len() - start.unwrap_or(0);
-        match start {
-            None => write!(stream, "HTTP/1.1 200 OK\r\n")?,
-            Some(start) => write!(
-                stream,
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{}\r\n",
-                content.len() - 1,
-                content.len()
-            )?,
-        }
-        write!(
-            stream,
-            "{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
-        )?;
-        stream.write_all(body)
-    };
-    let rest = &content[start.unwrap_or(0)..];
-    match act {
-        Act::Cut(bytes) => send(start, &rest[..bytes]),
-        Act::Serve => send(start, rest),
-        Act::IgnoreRange => send(None, content),
-        Act::Garble => send(start, &vec![b'?'; rest.len()]),
-        Act::RedirectStating(sha256) => write!(
-            stream,
-            "HTTP/1.1 302 Found\r\nX-Linked-Etag: \"{sha256}\"\r\nLocation: /elsewhere\r\n\
-             Content-Length: 0\r\nConnection: close\r\n\r\n"
-        ),
-        Act::Status(status) => write!(
-            stream,
-            "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        ),
-    }
-}
+use hubs::{Act, Hub};
 
 #[derive(Parser)]
 struct Settings {

@@ -7,4 +7,7 @@ mod party_random;
 mod party_sight;
 mod party_table;
 mod random;
+mod seance_cases;
+mod seance_random;
+mod seance_room;
 mod table;

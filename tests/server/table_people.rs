@@ -1,5 +1,7 @@
 //! Who sits where at a table: coming late, leaving, coming back, being shown out.
 
+use std::time::Duration;
+
 use parlour::{
     play::{
         imitation::Mode,
@@ -333,6 +335,44 @@ async fn a_table_with_nobody_at_it_is_closed_and_its_code_is_nothing_any_more() 
     assert_ne!(zoe.known.room, room);
     let mut ada = Client::enter(&house, Some(&session)).await;
     assert_eq!(ada.room, None);
+    let code = Guest::refused(&mut ada, &room, Role::Witness, None).await;
+    assert_eq!(code, RefusalCode::NoSuchRoom);
+}
+
+#[tokio::test]
+async fn in_a_full_house_a_table_that_nobody_is_at_makes_room_for_who_comes() {
+    let house = House::with_toy(&[("PARLOUR_TABLE_SECONDS", "30"), ("PARLOUR_ROOMS", "1")]);
+    let setup = setup(Bench::Machine, Mode::Blind);
+    let ada = Guest::host(&house, &setup, Role::Witness, "Ada").await;
+    let room = ada.known.room.clone();
+    let mut zoe = Client::enter(&house, None).await;
+    let open = |id| FromClient::OpenTable {
+        id,
+        setup: setup.clone(),
+        role: Role::Witness,
+        name: "Zoe".into(),
+    };
+    zoe.say(&open(1)).await;
+    assert_eq!(zoe.refused().await, (1, RefusalCode::FullHouse));
+    drop(ada);
+    // Whoever was only cut off has a while to come back.
+    let mut id = 1;
+    loop {
+        id += 1;
+        zoe.say(&open(id)).await;
+        match zoe.hear().await {
+            ToClient::Refused { code, .. } => {
+                assert_eq!(code, RefusalCode::FullHouse);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            ToClient::Seated { room: other, .. } => {
+                assert_ne!(other, room);
+                break;
+            }
+            _ => {}
+        }
+    }
+    let mut ada = Client::enter(&house, None).await;
     let code = Guest::refused(&mut ada, &room, Role::Witness, None).await;
     assert_eq!(code, RefusalCode::NoSuchRoom);
 }

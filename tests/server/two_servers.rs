@@ -156,7 +156,9 @@ async fn a_server_that_stalls_and_wakes_up_writes_nothing_more_and_sends_its_peo
     play_out(&mut guests).await;
     first.signal("CONT");
     for client in &mut old {
-        assert_eq!(close_code(client).await, 4004);
+        // Either is true: the table is the other server's, and so is their session.
+        let code = close_code(client).await;
+        assert!([4004, 4102].contains(&code), "{code}");
     }
     let texts = guests[0].known.told().filter_map(|event| match event {
         Event::Replied { text, .. } => text.clone(),

@@ -2,7 +2,8 @@
 //! said and of what became of it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
+    fmt,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -109,9 +110,40 @@ pub async fn last_words(mut socket: Socket) -> Option<Bye> {
     bye
 }
 
+/// What somebody went through lately, for whoever has to find out why they wait.
+#[derive(Default)]
+pub struct Diary(VecDeque<(Instant, String)>);
+
+impl Diary {
+    /// Entries that are kept.
+    const LENGTH: usize = 40;
+
+    pub fn note(&mut self, entry: String) {
+        self.0.push_back((Instant::now(), entry));
+        if self.0.len() > Self::LENGTH {
+            self.0.pop_front();
+        }
+    }
+}
+
+impl fmt::Display for Diary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, entry) in &self.0 {
+            let ago = at.elapsed().as_millis();
+            writeln!(
+                f,
+                "{ago} ms ago: {}",
+                entry.chars().take(300).collect::<String>()
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// The person.
 pub struct Guest {
     pub name: String,
+    pub diary: Arc<Mutex<Diary>>,
     pub session: Option<String>,
     /// The room that the last welcome named.
     pub welcomed: Option<String>,
@@ -142,6 +174,7 @@ impl Guest {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            diary: Arc::default(),
             session: None,
             welcomed: None,
             place: None,
@@ -158,6 +191,11 @@ impl Guest {
             ids: 0,
             lines: 0,
         }
+    }
+
+    /// Writes something down, to be read when nothing goes on.
+    pub fn confide(&self, entry: String) {
+        self.diary.lock().expect("no panic").note(entry);
     }
 
     pub fn is_connected(&self) -> bool {
@@ -204,6 +242,7 @@ impl Guest {
 
     pub async fn say(&mut self, message: &FromClient) -> Result<(), Cut> {
         let text = serde_json::to_string(message).expect("json");
+        self.confide(format!("says {text}"));
         let socket = self.socket.as_mut().ok_or(Cut)?;
         if socket.send(Message::text(text)).await.is_err() {
             self.socket = None;
@@ -220,6 +259,7 @@ impl Guest {
             self.heard = Instant::now();
             match next {
                 Some(Ok(Message::Text(text))) => {
+                    self.confide(format!("hears {text}"));
                     let message = serde_json::from_str(&text).expect("a message of the protocol");
                     self.take(&message);
                     self.keep(&text);
@@ -235,6 +275,7 @@ impl Guest {
                     return Ok(message);
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => {
+                    self.confide("finds the socket closed".into());
                     self.socket = None;
                     return Err(Cut);
                 }

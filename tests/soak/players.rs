@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::{
     gate::Gate,
-    guest::{Cut, Guest, Place},
+    guest::{Cut, Diary, Guest, Place},
     moves::{Todo, role},
 };
 
@@ -122,6 +122,8 @@ pub struct Circle {
     pub name: &'static str,
     sort: Sort,
     progress: Mutex<Progress>,
+    /// What the first of them goes through.
+    diary: Mutex<Arc<Mutex<Diary>>>,
     /// When anybody heard of anything that happened, since that was last asked for.
     signs: Arc<Mutex<Vec<Instant>>>,
 }
@@ -132,6 +134,7 @@ impl Circle {
             name,
             sort,
             progress: Mutex::default(),
+            diary: Mutex::default(),
             signs: Arc::default(),
         })
     }
@@ -158,7 +161,10 @@ impl Circle {
 
     /// Why nothing happens.
     pub fn state(&self) -> String {
-        self.progress.lock().expect("no panic").state.clone()
+        let diary = Arc::clone(&self.diary.lock().expect("no panic"));
+        let diary = diary.lock().expect("no panic");
+        let progress = self.progress.lock().expect("no panic");
+        format!("{}; the first of them, lately:\n{diary}", progress.state)
     }
 
     /// What one of them knows now; where the first one plays is where all do.
@@ -209,6 +215,9 @@ impl Player {
         let name = format!("{}{nth}", circle.name.replace([' ', ','], ""));
         let mut guest = Guest::new(&name);
         guest.signs = Some(Arc::clone(&circle.signs));
+        if nth == 0 {
+            *circle.diary.lock().expect("no panic") = Arc::clone(&guest.diary);
+        }
         guest.removable = circle.name == SHOWN_OUT && nth > 0;
         Self {
             guest,
@@ -231,6 +240,7 @@ impl Player {
                 Ok(true) => return self.guest,
                 Ok(false) => {}
                 Err(Cut) => {
+                    self.guest.confide("hangs up".into());
                     self.guest.hang_up();
                 }
             }

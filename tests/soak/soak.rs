@@ -2,6 +2,7 @@
 //! there twice, no room stands still, and after a kill all go on soon.
 //!
 //! `PARLOUR_SOAK_FAULTS` says how many faults (40), `PARLOUR_SOAK_SEED` by which dice (0),
+//! `PARLOUR_SOAK_ONLY` names the one kind of fault that happens, as it is printed (any),
 //! `PARLOUR_SOAK_SERVERS` how many servers share the Redis (2), and `PARLOUR_SOAK_LOG` what the
 //! servers write to the terminal (`off`).
 
@@ -190,6 +191,11 @@ async fn all_go_on(
     waits.into_iter().flatten().collect()
 }
 
+/// Whether such faults happen in this run.
+fn is_wanted(fault: Fault) -> bool {
+    std::env::var("PARLOUR_SOAK_ONLY").map_or(true, |only| only == format!("{fault:?}"))
+}
+
 async fn soak(home: Homes, faults: usize, seed: u64) {
     let began = Instant::now();
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
@@ -210,6 +216,7 @@ async fn soak(home: Homes, faults: usize, seed: u64) {
     let possible: Vec<Fault> = Fault::ALL
         .into_iter()
         .filter(|fault| home != Homes::Embedded || !fault.needs_redis())
+        .filter(|fault| is_wanted(*fault))
         .collect();
     for nth in 0..faults {
         let fault = possible[dice.random_range(0..possible.len())];

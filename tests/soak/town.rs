@@ -49,6 +49,8 @@ impl Town {
             ("PARLOUR_LOG", &log),
             ("PARLOUR_ROUNDS", "2"),
             ("PARLOUR_PING_SECONDS", "2"),
+            // Everybody leaves table after table, and the house is not to fill with them.
+            ("PARLOUR_TABLE_SECONDS", "60"),
             ("PARLOUR_CONNECTS_PER_MINUTE", "0"),
             ("PARLOUR_SOCKETS_PER_ADDRESS", "0"),
             // The gate knows at once who is up.

@@ -11,4 +11,20 @@ import type { Setup } from "./Setup";
  * What a client says. `id` is the client's own and comes back in [`ToClient::Accepted`]
  * or [`ToClient::Refused`].
  */
-export type FromClient = { "type": "hello", protocol: number, session: string | null, } | { "type": "open", id: number, kind: Kind, mode: Mode, name: string, } | { "type": "resume", id: number, room: string, epoch: number, offset: number, } | { "type": "answer", id: number, round: number, text: string, } | { "type": "stop", id: number, } | { "type": "open_table", id: number, setup: Setup, role: Role, name: string, } | { "type": "join_table", id: number, room: string, role: Role, name: string, seat: string | null, held: Held | null, } | { "type": "act", id: number, } & ({ "act": "take", role: Role, } | { "act": "say", text: string, } | { "act": "leave" } | { "act": "question", round: number, text: string, } | { "act": "answer", round: number, text: string, } | { "act": "vote", ballot: Ballot, } | { "act": "call_vote" } | { "act": "setup", setup: Setup, } | { "act": "start" } | { "act": "stop" } | { "act": "mute", member: Member, muted: boolean, } | { "act": "remove", member: Member, } | { "act": "rematch" } | { "act": "hand_over", member: Member, }) | { "type": "lobby", id: number, watch: boolean, } | { "type": "leave", id: number, } | { "type": "ping", nonce: number, };
+export type FromClient = { "type": "hello", protocol: number, session: string | null, } | { "type": "open", id: number, kind: Kind, mode: Mode, name: string, } | { "type": "resume", id: number, room: string, epoch: number, offset: number, } | { "type": "answer", id: number, round: number, text: string, } | { "type": "stop", id: number, } | { "type": "open_table", id: number, setup: Setup, role: Role, name: string, } | { "type": "join_table", id: number, room: string, role: Role, name: string, seat: string | null, held: Held | null, } | { "type": "act", id: number, } & ({ "act": "take", role: Role, } | { "act": "say", text: string, } | { "act": "leave" } | { "act": "question", round: number, text: string, } | { "act": "answer", round: number, text: string, } | { "act": "vote", ballot: Ballot, } | { "act": "call_vote" } | { "act": "setup", setup: Setup, } | { "act": "start" } | { "act": "stop" } | { "act": "mute", member: Member, muted: boolean, } | { "act": "remove", member: Member, } | { "act": "rematch" } | { "act": "hand_over", member: Member, }) | { "type": "lobby", id: number, watch: boolean, } | { "type": "leave", id: number, } | { "type": "enter_seance", id: number, sit: boolean, 
+/**
+ * What the client has of this séance's log.
+ */
+room: string | null, held: Held | null, } | { "type": "listen", id: number, utterance: number, 
+/**
+ * What may be spoken, ISO 639-1; empty: any language that the house hears.
+ */
+languages: Array<string>, } | { "type": "spoken", id: number, utterance: number, 
+/**
+ * Taken from a frame of the camera: the sum of its red values. Absent: dice.
+ */
+seed: number | null, } | { "type": "unspoken", id: number, utterance: number, } | { "type": "question", id: number, text: string, 
+/**
+ * ISO 639-1; absent: the house's own.
+ */
+language: string | null, seed: number | null, } | { "type": "hush", id: number, } | { "type": "heard", line: number, words: number, } | { "type": "ping", nonce: number, };

@@ -3,4 +3,4 @@
 /**
  * Why a message was refused. The socket stays open.
  */
-export type RefusalCode = "malformed" | "not_now" | "full_house" | "no_such_room" | "not_yours" | "too_fast" | "trouble";
+export type RefusalCode = "malformed" | "not_now" | "full_house" | "no_such_room" | "not_yours" | "too_fast" | "locked" | "trouble";

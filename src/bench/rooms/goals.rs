@@ -1,11 +1,10 @@
 //! What the sockets are meant to hold, and whether they did.
 
-use serde::Serialize;
-
 use super::{
     scenes::{Standing, Visited},
     tables::{Streaming, Watched},
 };
+use crate::bench::goal::{Bound, Goal};
 
 /// Most resident memory of a socket at rest, KiB.
 const KIB_PER_SOCKET: f64 = 12.0;
@@ -17,58 +16,6 @@ const RETURN_SECONDS: f64 = 10.0;
 /// spectators: 99 of 100, milliseconds.
 const TOKEN_P99_MS: f64 = 20.0;
 const LINE_P99_MS: f64 = 50.0;
-
-/// On which side of its bound a figure has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Bound {
-    AtMost,
-    AtLeast,
-}
-
-/// A figure and its goal.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Goal {
-    what: String,
-    unit: &'static str,
-    got: f64,
-    bound: Bound,
-    goal: f64,
-    held: bool,
-}
-
-impl Goal {
-    fn new(what: String, unit: &'static str, got: f64, bound: Bound, goal: f64) -> Self {
-        let held = match bound {
-            Bound::AtMost => got <= goal,
-            Bound::AtLeast => got >= goal,
-        };
-        Self {
-            what,
-            unit,
-            got,
-            bound,
-            goal,
-            held,
-        }
-    }
-
-    pub fn print(&self) {
-        let Self {
-            what,
-            unit,
-            got,
-            goal,
-            ..
-        } = self;
-        let held = if self.held { "held    " } else { "NOT HELD" };
-        let bound = match self.bound {
-            Bound::AtMost => "at most",
-            Bound::AtLeast => "at least",
-        };
-        println!("  {held}  {what}: {got:.2} {unit} ({bound} {goal:.0})");
-    }
-}
 
 pub(super) fn of_visit(visited: &Visited) -> Vec<Goal> {
     let Visited { sockets, .. } = visited;

@@ -3,12 +3,14 @@
 use std::{net::SocketAddr, process::Stdio};
 
 use anyhow::Context as _;
-use serde::Serialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::{crowd::Dialect, fanout::FanOut};
-use crate::bench::processes::{Server, ready, scratch};
+use crate::bench::{
+    processes::{Server, ready, scratch},
+    usage::{Usage, usage},
+};
 
 /// A server to measure.
 #[derive(Clone, Debug)]
@@ -95,42 +97,8 @@ impl Side {
     }
 }
 
-/// What the system says of a process.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Usage {
-    /// Bytes.
-    pub resident: u64,
-    pub cpu_seconds: f64,
-}
-
 impl Running {
     pub fn usage(&self) -> anyhow::Result<Usage> {
         usage(self.pid)
     }
-}
-
-/// Reads procfs.
-pub(super) fn usage(pid: u32) -> anyhow::Result<Usage> {
-    let folder = format!("/proc/{}", pid);
-    let status = std::fs::read_to_string(format!("{folder}/status"))?;
-    let resident: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|size| size.trim().strip_suffix(" kB")?.trim().parse().ok())
-        .context("no resident size")?;
-    // proc(5): user and system time are fields 14 and 15; the second, a name in
-    // parentheses, may hold spaces.
-    let stat = std::fs::read_to_string(format!("{folder}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("no such stat")?;
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    let cpu_seconds = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
-    Ok(Usage {
-        resident: resident * 1024,
-        cpu_seconds,
-    })
 }

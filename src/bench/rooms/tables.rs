@@ -23,11 +23,13 @@ use super::{
     client::{Frame, Socket},
     clock::{Clock, Waits, histogram, stamps, word},
     crowd::{Dialect, enter},
-    sides::{Usage, usage},
     writer::Writer,
 };
 use crate::{
-    bench::processes::{Server, scratch},
+    bench::{
+        processes::{Server, scratch},
+        usage::{Usage, usage},
+    },
     play::{
         imitation::{Kind, Mode},
         party::{Act, Bench, Event, Machine, Role, Setup, Vacancy},

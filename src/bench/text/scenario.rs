@@ -364,13 +364,8 @@ mod tests {
     }
 
     fn prompts() -> Prompts {
-        #[derive(clap::Parser)]
-        struct Settings {
-            #[command(flatten)]
-            models: ModelSettings,
-        }
-        let settings = <Settings as clap::Parser>::parse_from(["test"]);
-        Prompts::of("deterministic", &settings.models, 7).expect("a toy needs no files")
+        let settings = ModelSettings::of_flags([""; 0]);
+        Prompts::of("deterministic", &settings, 7).expect("a toy needs no files")
     }
 
     #[test]

@@ -19,8 +19,46 @@ fn what_is_packaged_is_pinned_by_checksum_and_size() {
                 assert_eq!(sha256.len(), 64, "{}", entry.name);
                 assert!(source.size.is_some(), "{}", entry.name);
             }
+            if let Place::Packages { files } = &source.place {
+                for file in files {
+                    assert_eq!(file.sha256.len(), 64, "{}: {}", entry.name, file.path);
+                    assert!(!file.parts.is_empty(), "{}: {}", entry.name, file.path);
+                }
+            }
         }
     }
+}
+
+#[test]
+fn there_is_an_ear_and_it_can_tell_speech_from_its_pauses() {
+    let catalogue = Catalogue::builtin();
+    let ear = catalogue.of_kind(Kind::Ear, "whisper-base").unwrap();
+    for language in ["en", "de", "ru"] {
+        assert!(ear.languages.iter().any(|it| it == language), "{language}");
+    }
+    assert!(ear.is_folder() && ear.sources.len() > 1);
+    assert!(catalogue.of_kind(Kind::Vad, "silero-vad").is_ok());
+    let error = catalogue.of_kind(Kind::Ear, "smollm2-135m").unwrap_err();
+    assert!(error.to_string().contains("whisper-base"), "{error}");
+}
+
+#[test]
+fn there_are_voices_and_the_default_one_asks_for_nothing() {
+    let catalogue = Catalogue::builtin();
+    for (name, family, language) in [
+        ("hibari", "hibari", "en"),
+        ("kokoro", "kokoro", "de"),
+        ("pico", "pico", "de"),
+        ("piper-thorsten", "piper", "de"),
+        ("piper-irina", "piper", "ru"),
+    ] {
+        let voice = catalogue.of_kind(Kind::Voice, name).unwrap();
+        assert_eq!(voice.architecture.as_deref(), Some(family));
+        assert!(voice.languages.iter().any(|it| it == language), "{name}");
+        assert!(voice.is_folder(), "{name}");
+    }
+    assert!(catalogue.entry("hibari").unwrap().terms.is_none());
+    assert!(catalogue.entry("piper-joe").unwrap().terms.is_some());
 }
 
 #[test]
@@ -34,9 +72,15 @@ fn a_licence_that_asks_to_be_accepted_is_never_that_of_the_default_model() {
             .is_none()
     );
     for entry in catalogue.models() {
-        let asks = ["Gemma", "Llama", "OPT", "BigScience"]
-            .iter()
-            .any(|it| entry.licence.starts_with(it));
+        let asking = [
+            "Gemma",
+            "Llama",
+            "OPT",
+            "BigScience",
+            "Blizzard",
+            "MODEL_CARD",
+        ];
+        let asks = asking.iter().any(|it| entry.licence.starts_with(it));
         assert_eq!(asks, entry.terms.is_some(), "{}", entry.name);
     }
 }
@@ -121,10 +165,20 @@ fn exports_are_pinned_and_name_what_makes_one() {
                 Place::HubExport {
                     revision, files, ..
                 } => {
-                    let pinned = revision.len() == 40
+                    let commit = revision.len() == 40
                         && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-                    assert!(pinned, "{name}: {revision}");
-                    for needed in [hub_export::CONFIG, "tokenizer.json"] {
+                    let checked = files.iter().all(|file| file.sha256.is_some());
+                    assert!(commit || checked, "{name}: {revision}");
+                    let needed = match entry.kind {
+                        // Its own config lies beside the graph, under the graph's name.
+                        Kind::Voice => vec![format!("{}.json", files[0].path)],
+                        Kind::Translation => ["config.json", "source.spm", "vocab.json"]
+                            .map(str::to_owned)
+                            .into(),
+                        Kind::Clone => super::super::clone::GRAPHS.map(str::to_owned).into(),
+                        _ => vec![hub_export::CONFIG.into(), "tokenizer.json".into()],
+                    };
+                    for needed in needed {
                         assert!(files.iter().any(|file| file.path == needed), "{name}");
                     }
                     assert!(entry.graph().is_some(), "{name}");
@@ -136,7 +190,8 @@ fn exports_are_pinned_and_name_what_makes_one() {
                 }
                 _ => false,
             };
-            assert_eq!(is_export, entry.format == Format::Onnx, "{name}");
+            let is_chat = entry.kind == Kind::Chat;
+            assert_eq!(is_export && is_chat, entry.format == Format::Onnx, "{name}");
         }
         // Nobody here has the weights of any of these.
         if entry.format == Format::Onnx {

@@ -100,16 +100,8 @@ fn targets(adapter: &Adapter) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::models::gguf::fixture::tiny_llama;
-
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        models: ModelSettings,
-    }
 
     #[test]
     fn each_adapter_is_told_with_what_it_speaks_to_or_why_it_cannot() {
@@ -148,8 +140,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
         let settings = |arguments: &[&str]| {
-            let always = ["test", "--offline", "--models", path];
-            Arguments::parse_from(always.iter().chain(arguments)).models
+            let always = ["--offline", "--models", path];
+            ModelSettings::of_flags(always.iter().chain(arguments))
         };
         let usual = settings(&[]);
         assert_eq!(usual.adapters().unwrap(), folder.path().join("adapters"));

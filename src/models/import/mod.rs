@@ -5,11 +5,11 @@ mod family;
 mod graph;
 pub mod house;
 mod linear;
-mod onnx;
+pub(in crate::models) mod onnx;
 pub(crate) mod packed;
 mod shape;
 mod weight;
-mod writer;
+pub(in crate::models) mod writer;
 
 use std::{
     fmt, fs,
@@ -204,6 +204,15 @@ fn write(gguf_path: &Path, folder: &Path, form: Form) -> Result<(), ModelError> 
     let mut gguf = Gguf::open(gguf_path).map_err(|error| ModelError::gguf(gguf_path, error))?;
     let shape = DecoderShape::of(&gguf)?;
     let graph = graph::build(&mut gguf, &shape, form, folder, WEIGHTS_FILE)?;
+    save(graph, IMPORTER, &folder.join(GRAPH_FILE))
+}
+
+/// Writes a graph to the disk; `importer` is the version of what made it.
+pub(in crate::models) fn save(
+    graph: onnx::GraphProto,
+    importer: u32,
+    path: &Path,
+) -> Result<(), ModelError> {
     let opset = |domain: &str, version| onnx::OperatorSetIdProto {
         domain: Some(domain.to_owned()),
         version: Some(version),
@@ -216,17 +225,16 @@ fn write(gguf_path: &Path, folder: &Path, form: Form) -> Result<(), ModelError> 
             opset(house::DOMAIN, 1),
         ],
         producer_name: Some("parlour".into()),
-        producer_version: Some(IMPORTER.to_string()),
+        producer_version: Some(importer.to_string()),
         graph: Some(graph),
         metadata_props: Vec::new(),
     };
-    let path = folder.join(GRAPH_FILE);
     let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&path)?;
+        let mut file = fs::File::create(path)?;
         std::io::Write::write_all(&mut file, &model.encode_to_vec())?;
         file.sync_all()
     };
-    write().map_err(|error| ModelError::io(&path, error))
+    write().map_err(|error| ModelError::io(path, error))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! numbers from the ONNX specification (IR version 8).
 
 /// `TensorProto.DataType`.
-pub(super) mod data_type {
+pub(in crate::models) mod data_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const UINT8: i32 = 2;
     pub(crate) const INT32: i32 = 6;
@@ -12,17 +12,18 @@ pub(super) mod data_type {
 }
 
 /// `TensorProto.DataLocation.EXTERNAL`.
-pub(super) const EXTERNAL: i32 = 1;
+pub(in crate::models) const EXTERNAL: i32 = 1;
 
 /// `AttributeProto.AttributeType`.
-pub(super) mod attribute_type {
+pub(in crate::models) mod attribute_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT: i32 = 2;
     pub(crate) const STRING: i32 = 3;
+    pub(crate) const INTS: i32 = 7;
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ModelProto {
+pub(in crate::models) struct ModelProto {
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
     #[prost(message, repeated, tag = "8")]
@@ -38,7 +39,7 @@ pub(super) struct ModelProto {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct OperatorSetIdProto {
+pub(in crate::models) struct OperatorSetIdProto {
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
     #[prost(int64, optional, tag = "2")]
@@ -46,7 +47,7 @@ pub(super) struct OperatorSetIdProto {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct StringStringEntryProto {
+pub(in crate::models) struct StringStringEntryProto {
     #[prost(string, optional, tag = "1")]
     pub key: Option<String>,
     #[prost(string, optional, tag = "2")]
@@ -54,7 +55,7 @@ pub(super) struct StringStringEntryProto {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct GraphProto {
+pub(in crate::models) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
     #[prost(string, optional, tag = "2")]
@@ -68,7 +69,7 @@ pub(super) struct GraphProto {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct NodeProto {
+pub(in crate::models) struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -84,7 +85,7 @@ pub(super) struct NodeProto {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct AttributeProto {
+pub(in crate::models) struct AttributeProto {
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
     #[prost(float, optional, tag = "2")]
@@ -93,12 +94,14 @@ pub(super) struct AttributeProto {
     pub i: Option<i64>,
     #[prost(bytes = "vec", optional, tag = "4")]
     pub s: Option<Vec<u8>>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub ints: Vec<i64>,
     #[prost(int32, optional, tag = "20")]
     pub r#type: Option<i32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TensorProto {
+pub(in crate::models) struct TensorProto {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
@@ -114,7 +117,7 @@ pub(super) struct TensorProto {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ValueInfoProto {
+pub(in crate::models) struct ValueInfoProto {
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
     #[prost(message, optional, tag = "2")]
@@ -122,13 +125,13 @@ pub(super) struct ValueInfoProto {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TypeProto {
+pub(in crate::models) struct TypeProto {
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TypeProtoTensor>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TypeProtoTensor {
+pub(in crate::models) struct TypeProtoTensor {
     #[prost(int32, optional, tag = "1")]
     pub elem_type: Option<i32>,
     #[prost(message, optional, tag = "2")]
@@ -136,14 +139,14 @@ pub(super) struct TypeProtoTensor {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TensorShapeProto {
+pub(in crate::models) struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,
 }
 
 /// The two members of a oneof: at most one is set.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct DimensionProto {
+pub(in crate::models) struct DimensionProto {
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]

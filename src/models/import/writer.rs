@@ -20,33 +20,34 @@ use super::{
 use crate::models::ModelError;
 
 /// The operators of the runtime's own domain.
-pub(super) const MICROSOFT: &str = "com.microsoft";
+pub(in crate::models) const MICROSOFT: &str = "com.microsoft";
 /// Where each weight starts in the file: on a page, so that it can be mapped.
 const ALIGNMENT: u64 = 4096;
 
 /// A node's attribute.
 #[derive(Clone, Copy)]
-pub(super) enum Attribute {
+pub(in crate::models) enum Attribute {
     Int(i64),
     Float(f32),
     Text(&'static str),
+    Ints(&'static [i64]),
 }
 
 /// One dimension of an input or output.
-pub(super) enum Dimension {
+pub(in crate::models) enum Dimension {
     Fixed(usize),
     Named(&'static str),
 }
 
 /// Where a tensor's bytes lie in the weights file.
 #[derive(Clone, Copy)]
-pub(super) struct Stored {
+pub(in crate::models) struct Stored {
     offset: u64,
     length: u64,
 }
 
 /// A graph in the making.
-pub(super) struct GraphWriter {
+pub(in crate::models) struct GraphWriter {
     element: Element,
     graph: GraphProto,
     weights: BufWriter<File>,
@@ -56,7 +57,7 @@ pub(super) struct GraphWriter {
 
 impl GraphWriter {
     /// Starts a graph whose weights go to the file `weights_name` in `folder`.
-    pub(super) fn create(
+    pub(in crate::models) fn create(
         folder: &Path,
         weights_name: &str,
         element: Element,
@@ -76,7 +77,7 @@ impl GraphWriter {
     }
 
     /// Adds a node; its name is that of its first output.
-    pub(super) fn node(
+    pub(in crate::models) fn node(
         &mut self,
         domain: &str,
         operator: &str,
@@ -98,16 +99,22 @@ impl GraphWriter {
         });
     }
 
-    pub(super) fn input(&mut self, name: &str, kind: i32, dimensions: &[Dimension]) {
+    pub(in crate::models) fn input(&mut self, name: &str, kind: i32, dimensions: &[Dimension]) {
         self.graph.input.push(value_info(name, kind, dimensions));
     }
 
-    pub(super) fn output(&mut self, name: &str, kind: i32, dimensions: &[Dimension]) {
+    pub(in crate::models) fn output(&mut self, name: &str, kind: i32, dimensions: &[Dimension]) {
         self.graph.output.push(value_info(name, kind, dimensions));
     }
 
     /// A small tensor that stands in the graph itself.
-    pub(super) fn inline(&mut self, name: &str, kind: i32, dims: &[usize], raw_data: Vec<u8>) {
+    pub(in crate::models) fn inline(
+        &mut self,
+        name: &str,
+        kind: i32,
+        dims: &[usize],
+        raw_data: Vec<u8>,
+    ) {
         self.graph.initializer.push(TensorProto {
             raw_data: Some(raw_data),
             ..tensor(name, kind, dims)
@@ -115,13 +122,13 @@ impl GraphWriter {
     }
 
     /// [`Self::inline`] for floats.
-    pub(super) fn inline_floats(&mut self, name: &str, dims: &[usize], values: &[f32]) {
+    pub(in crate::models) fn inline_floats(&mut self, name: &str, dims: &[usize], values: &[f32]) {
         let bytes = self.float_bytes(values);
         self.inline(name, self.float_type(), dims, bytes);
     }
 
     /// The type of all the graph's floats.
-    pub(super) fn float_type(&self) -> i32 {
+    pub(in crate::models) fn float_type(&self) -> i32 {
         match self.element {
             Element::Fp32 => data_type::FLOAT,
             Element::Fp16 => data_type::FLOAT16,
@@ -130,7 +137,7 @@ impl GraphWriter {
     }
 
     /// Numbers as [`Self::float_type`] has them, little-endian.
-    pub(super) fn float_bytes(&self, values: &[f32]) -> Vec<u8> {
+    pub(in crate::models) fn float_bytes(&self, values: &[f32]) -> Vec<u8> {
         match self.element {
             Element::Fp32 => values.iter().flat_map(|it| it.to_le_bytes()).collect(),
             Element::Fp16 => values
@@ -145,7 +152,7 @@ impl GraphWriter {
     }
 
     /// Writes bytes to the weights file.
-    pub(super) fn store(&mut self, bytes: &[u8]) -> Result<Stored, ModelError> {
+    pub(in crate::models) fn store(&mut self, bytes: &[u8]) -> Result<Stored, ModelError> {
         let offset = self.written.next_multiple_of(ALIGNMENT);
         let padding = vec![0; (offset - self.written) as usize];
         self.weights
@@ -158,7 +165,13 @@ impl GraphWriter {
     }
 
     /// A tensor over stored bytes; several may share them.
-    pub(super) fn external(&mut self, name: &str, kind: i32, dims: &[usize], stored: Stored) {
+    pub(in crate::models) fn external(
+        &mut self,
+        name: &str,
+        kind: i32,
+        dims: &[usize],
+        stored: Stored,
+    ) {
         let entry = |key: &str, value: String| StringStringEntryProto {
             key: Some(key.into()),
             value: Some(value),
@@ -175,7 +188,7 @@ impl GraphWriter {
     }
 
     /// The finished graph; its weights are on the disk.
-    pub(super) fn finish(mut self) -> Result<GraphProto, ModelError> {
+    pub(in crate::models) fn finish(mut self) -> Result<GraphProto, ModelError> {
         self.weights
             .flush()
             .and_then(|()| self.weights.get_ref().sync_all())
@@ -197,6 +210,10 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         Attribute::Text(value) => {
             attribute.s = Some(value.as_bytes().to_vec());
             attribute.r#type = Some(attribute_type::STRING);
+        }
+        Attribute::Ints(values) => {
+            attribute.ints = values.to_vec();
+            attribute.r#type = Some(attribute_type::INTS);
         }
         Attribute::Float(value) => {
             attribute.f = Some(*value);

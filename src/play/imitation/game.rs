@@ -2,9 +2,11 @@
 
 use super::{
     Command, Effect, Ending, Event, Kind, Mode, Outcome, Refusal, Rules, Seat, Verdict, score,
-    text::{MACHINE_TEXT_LIMIT, cleaned, machine_text},
 };
-use crate::play::{Dice, UnixMillis};
+use crate::play::{
+    Dice, UnixMillis,
+    text::{self, MACHINE_TEXT_LIMIT, cleaned},
+};
 
 /// One round as far as it has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -200,12 +202,6 @@ impl Game {
         self.running()?.player_due()
     }
 
-    /// Whether the bot owes the answer of this round.
-    pub fn bot_owes(&self) -> bool {
-        self.running()
-            .is_some_and(|table| table.owes(table.player_seat.other()))
-    }
-
     fn running(&self) -> Option<&Table> {
         self.table.as_ref().filter(|table| table.ended.is_none())
     }
@@ -236,6 +232,18 @@ fn ended(ending: Ending) -> Event {
         ending,
         outcome: None,
     }
+}
+
+/// A machine's text as it is stored.
+///
+/// # Errors
+/// When nothing is left of it.
+fn machine_text(text: &str) -> Result<String, Refusal> {
+    let clean: String = cleaned(text).chars().take(MACHINE_TEXT_LIMIT).collect();
+    if clean.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    Ok(clean)
 }
 
 fn open(
@@ -374,15 +382,7 @@ impl Table {
         if !self.players_turn() {
             return Err(Refusal::NotYourTurn);
         }
-        let text = cleaned(text);
-        if text.is_empty() {
-            return Err(Refusal::Empty);
-        }
-        let got = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-        let limit = self.rules.answer_limit;
-        if got > limit {
-            return Err(Refusal::TooLong { limit, got });
-        }
+        let text = text::line(text, self.rules.answer_limit)?;
         Ok(vec![Event::Answered {
             round,
             seat: self.player_seat,

@@ -8,11 +8,10 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::UnixMillis;
+use super::{UnixMillis, text::Unfit};
 
 mod game;
 mod score;
-pub(super) mod text;
 
 pub use game::{Game, Round, rebuild};
 
@@ -230,6 +229,15 @@ pub enum Refusal {
     TooLong { limit: u32, got: u32 },
     #[error("these rules cannot be played: {0}")]
     BadRules(&'static str),
+}
+
+impl From<Unfit> for Refusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Empty => Self::Empty,
+            Unfit::TooLong { limit, got } => Self::TooLong { limit, got },
+        }
+    }
 }
 
 /// What must be done next. Derived from the state alone, so that a rebuilt room goes on

@@ -16,6 +16,7 @@ use ts_rs::TS;
 use super::{
     UnixMillis,
     imitation::{Kind, Mode},
+    text::Unfit,
 };
 
 mod ballots;
@@ -484,4 +485,13 @@ pub enum Refusal {
     BadSetup(&'static str),
     #[error("the table cannot start: {0}")]
     CannotStart(&'static str),
+}
+
+impl From<Unfit> for Refusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Empty => Self::Empty,
+            Unfit::TooLong { limit, got } => Self::TooLong { limit, got },
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! Which setups can be played.
 
 use super::{Bench, CHAIRS, Machine, ROUNDS, Refusal, SECONDS, Setup, Vacancy};
-use crate::play::imitation::{Kind, Mode, text::MACHINE_TEXT_LIMIT};
+use crate::play::{
+    imitation::{Kind, Mode},
+    text::MACHINE_TEXT_LIMIT,
+};
 
 /// Longest name of an adapter, characters.
 const PERSONA_LIMIT: usize = 100;

@@ -13,9 +13,12 @@ use super::{
     game::Game,
     people::{People, Person},
     setup, sight,
-    text::{line, machine_line},
+    text::machine_line,
 };
-use crate::play::{Dice, UnixMillis, imitation::text::MACHINE_TEXT_LIMIT};
+use crate::play::{
+    Dice, UnixMillis,
+    text::{MACHINE_TEXT_LIMIT, line},
+};
 
 /// A table: everything that its events have made true.
 #[derive(Clone, Debug, Default, PartialEq)]

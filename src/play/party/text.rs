@@ -1,26 +1,10 @@
 //! What people and machines say at a table, made fit to be stored and shown.
 
 use super::{NAME_LIMIT, Refusal};
-use crate::play::imitation::text::cleaned;
+use crate::play::text::{cleaned, cut, head};
 
 /// What somebody without a name is called.
 pub const NAMELESS: &str = "Guest";
-
-/// A person's line as it is stored.
-///
-/// # Errors
-/// When nothing is left of it, or it is too long.
-pub(super) fn line(text: &str, limit: u32) -> Result<String, Refusal> {
-    let text = cleaned(text);
-    if text.is_empty() {
-        return Err(Refusal::Empty);
-    }
-    let got = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-    if got > limit {
-        return Err(Refusal::TooLong { limit, got });
-    }
-    Ok(text)
-}
 
 /// A machine's line as it is stored: cut where a person's would be refused, since its length
 /// must not give it away.
@@ -28,12 +12,11 @@ pub(super) fn line(text: &str, limit: u32) -> Result<String, Refusal> {
 /// # Errors
 /// When nothing is left of it.
 pub(super) fn machine_line(text: &str, limit: usize) -> Result<String, Refusal> {
-    let cut: String = cleaned(text).chars().take(limit).collect();
-    let cut = cut.trim_end();
+    let cut = cut(text, limit);
     if cut.is_empty() {
         return Err(Refusal::Empty);
     }
-    Ok(cut.to_owned())
+    Ok(cut)
 }
 
 /// A name as it is shown: cleaned, cut to [`NAME_LIMIT`], and numbered if `taken` knows it
@@ -56,11 +39,6 @@ pub(super) fn name<'a>(wanted: &str, taken: impl Iterator<Item = &'a str>) -> St
         }
         number += 1;
     }
-}
-
-fn head(text: &str, limit: usize) -> String {
-    let cut: String = text.chars().take(limit).collect();
-    cut.trim_end().to_owned()
 }
 
 #[cfg(test)]

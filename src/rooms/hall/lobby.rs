@@ -18,6 +18,10 @@ const PACE: Duration = Duration::from_millis(250);
 #[derive(Default)]
 pub(super) struct Lobby {
     cards: HashMap<String, (UnixMillis, TableCard)>,
+    /// Tables of the house's other servers.
+    others: Vec<(UnixMillis, TableCard)>,
+    /// Number of [`Self::cards`] as they are now.
+    own: u64,
     /// Which list each watcher has, by number; 0 is none.
     watchers: BTreeMap<SocketId, u64>,
     /// Number of the list as it is now, from 1.
@@ -27,17 +31,39 @@ pub(super) struct Lobby {
 
 impl Lobby {
     fn list(&self) -> ToClient {
-        let mut newest: Vec<&(UnixMillis, TableCard)> = self.cards.values().collect();
-        newest.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.room.cmp(&other.room)));
-        let tables = newest.into_iter().take(TABLES);
+        // A table that moves is another server's before that one says so, or still.
+        let others = self.others.iter();
+        let others = others.filter(|(_, card)| !self.cards.contains_key(&card.room));
         ToClient::Lobby {
-            tables: tables.map(|(_, card)| card.clone()).collect(),
+            tables: newest(self.cards.values().chain(others))
+                .map(|(_, card)| card.clone())
+                .collect(),
         }
+    }
+
+    /// The tables of this server, as others list them.
+    pub(super) fn own(&self) -> Vec<(UnixMillis, TableCard)> {
+        newest(self.cards.values()).cloned().collect()
+    }
+
+    /// Changes with [`Self::own`].
+    pub(super) fn own_version(&self) -> u64 {
+        self.own
     }
 
     pub(super) fn forget(&mut self, socket: SocketId) {
         self.watchers.remove(&socket);
     }
+}
+
+fn newest<'a>(
+    cards: impl Iterator<Item = &'a (UnixMillis, TableCard)>,
+) -> impl Iterator<Item = &'a (UnixMillis, TableCard)> {
+    let mut cards: Vec<_> = cards.collect();
+    cards.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.room.cmp(&other.room)));
+    // Two servers may both list one that moves between them.
+    cards.dedup_by(|(_, one), (_, other)| one.room == other.room);
+    cards.into_iter().take(TABLES)
 }
 
 impl Hall {
@@ -61,11 +87,25 @@ impl Hall {
             None if self.lobby.cards.remove(&room).is_none() => return,
             None => {}
         }
+        self.lobby.own += 1;
         self.lobby_changed(ctx);
     }
 
     pub(super) fn unlist(&mut self, room: &str, ctx: &mut Context<Self>) {
         if self.lobby.cards.remove(room).is_some() {
+            self.lobby.own += 1;
+            self.lobby_changed(ctx);
+        }
+    }
+
+    /// The tables that the other servers have now.
+    pub(super) fn list_others(
+        &mut self,
+        others: Vec<(UnixMillis, TableCard)>,
+        ctx: &mut Context<Self>,
+    ) {
+        if self.lobby.others != others {
+            self.lobby.others = others;
             self.lobby_changed(ctx);
         }
     }

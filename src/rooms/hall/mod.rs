@@ -4,7 +4,9 @@
 mod closing;
 mod keeper;
 mod lobby;
+mod neighbours;
 mod rooms;
+mod seance;
 mod sessions;
 mod standing;
 #[cfg(test)]
@@ -21,6 +23,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use closing::Closing;
 pub use closing::{Close, Drain};
 use lobby::Lobby;
+use neighbours::Street;
 use standing::{AnyRoom, Opening, Standing, Tenancy};
 
 use super::{
@@ -29,10 +32,11 @@ use super::{
     identity::{self, SessionKey, Token, now},
     messages::{
         CardChanged, FromGuest, GetUp, Gone, Guest, Held, Join, RoomEnded, RoomGone, RoomHeld,
-        RoomIdle, SeatGivenUp, SignIn, SignOut, SignedIn, ToSession, Want, Wish, refused,
+        RoomIdle, SeatGivenUp, SignIn, SignOut, SignedIn, TableVacant, ToSession, Want, Wish,
+        refused,
     },
     pulse::SocketId,
-    room::{NewGame, NewTable, Start},
+    room::{NewGame, NewSeance, NewTable, Start},
 };
 use crate::{
     play::imitation::Rules,
@@ -66,6 +70,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(250);
 
 struct Visitor {
     guest: Guest,
+    /// Which arrival of the session at any server of the house this is; 0 where there is one
+    /// server.
+    arrival: u64,
     name: String,
     /// The room that the session last sat down in.
     room: Option<String>,
@@ -73,6 +80,16 @@ struct Visitor {
     seated: bool,
     /// At a table: as whom it came.
     want: Option<Want>,
+    /// At a séance: whether it came to ask.
+    sit: bool,
+}
+
+/// What the store says of a session that arrives.
+struct Known {
+    found: Option<SessionRecord>,
+    /// Whether the store has its room open.
+    is_open: bool,
+    arrival: u64,
 }
 
 /// The actor.
@@ -92,6 +109,7 @@ pub struct Hall {
     /// knows.
     leaving: HashSet<(SessionKey, String)>,
     lobby: Lobby,
+    street: Street,
     /// Rooms that are not taken though no server has them, and until when.
     left_alone: HashMap<String, Instant>,
     /// Leases that are being given back.
@@ -115,6 +133,7 @@ impl Hall {
             arriving: HashSet::new(),
             leaving: HashSet::new(),
             lobby: Lobby::default(),
+            street: Street::default(),
             left_alone: HashMap::new(),
             giving_back: 0,
             closing: Closing::No,
@@ -163,6 +182,7 @@ impl Actor for Hall {
         ctx.set_mailbox_capacity(MAILBOX);
         if self.house.tenure.shared {
             self.keep_leases(ctx);
+            self.listen(ctx);
             self.look_for_vacant(FIRST_LOOK, ctx);
         } else {
             self.reopen(ctx);
@@ -181,30 +201,42 @@ impl Handler<SignIn> for Hall {
             pulse,
         } = message;
         let sent = token.as_deref().and_then(Token::parse);
-        let key = sent.as_ref().map(Token::key);
         self.arriving.insert(socket);
         let store = self.house.store.clone();
-        let shared = self.house.tenure.shared;
+        let tenure = self.house.tenure.clone();
+        let keep = self.house.keep;
         let work = async move {
-            let Some(key) = key else {
-                return Ok((None, false));
+            let found = match &sent {
+                Some(token) => store.session(&token.key().0, now()).await?,
+                None => None,
             };
-            let found = store.session(&key.0, now()).await?;
+            let token = sent.filter(|_| found.is_some()).unwrap_or_else(Token::draw);
             // A room that is not here may be open elsewhere.
             let room = found.as_ref().and_then(|known| known.room.as_deref());
             let is_open = match room {
-                Some(room) if shared => rooms::is_open(&store, room).await?,
+                Some(room) if tenure.shared => rooms::is_open(&store, room).await?,
                 _ => false,
             };
-            Ok::<_, StoreError>((found, is_open))
+            let arrival = match store.neighbours() {
+                Some(others) => others.arrive(&token.key().0, &tenure.server, keep).await?,
+                None => 0,
+            };
+            let known = Known {
+                found,
+                is_open,
+                arrival,
+            };
+            Ok::<_, StoreError>((token, known))
         };
         ctx.spawn(work.into_actor(self).map(move |found, this, ctx| {
             // It may have left while the store was reading.
             if !this.arriving.remove(&socket) {
                 return;
             }
-            let known = matches!(found, Ok((Some(_), _)));
-            let token = sent.filter(|_| known).unwrap_or_else(Token::draw);
+            let (token, found) = match found {
+                Ok((token, known)) => (token, Ok(known)),
+                Err(error) => (Token::draw(), Err(error)),
+            };
             let guest = Guest {
                 socket,
                 key: token.key(),
@@ -212,8 +244,8 @@ impl Handler<SignIn> for Hall {
                 pulse,
             };
             let bye = match found {
-                Ok((found, is_open)) if this.closing != Closing::Now => {
-                    return this.welcome(guest, token, found, is_open, ctx);
+                Ok(known) if this.closing != Closing::Now => {
+                    return this.welcome(guest, token, known, ctx);
                 }
                 Ok(_) => "the server restarts",
                 Err(error) => {
@@ -267,12 +299,19 @@ impl Handler<FromGuest> for Hall {
             Wish::JoinTable { room, want, held } => {
                 self.join_table(socket, id, room, want, held, ctx);
             }
+            Wish::EnterSeance { sit, room, held } => {
+                self.enter_seance(socket, id, sit, room.zip(held), ctx);
+            }
             Wish::Lobby { watch } => {
                 self.accept(socket, id);
                 self.watch_lobby(socket, watch);
             }
             Wish::Leave => {
-                self.get_up(socket, false);
+                // At a séance the next one sits down at once.
+                let visitor = self.visitors.get(&socket);
+                let room = visitor.and_then(|visitor| visitor.room.as_deref());
+                let for_good = room.is_some_and(identity::is_seance);
+                self.get_up(socket, for_good);
                 self.accept(socket, id);
             }
         }
@@ -290,6 +329,22 @@ impl Handler<RoomEnded> for Hall {
             && standing.life == message.life
         {
             standing.over = true;
+        }
+        self.count();
+    }
+}
+
+impl Handler<TableVacant> for Hall {
+    type Result = ();
+
+    fn handle(&mut self, message: TableVacant, _: &mut Self::Context) {
+        let TableVacant { room, life, vacant } = message;
+        if let Some(standing) = self.rooms.get_mut(&room)
+            && standing.life == life
+        {
+            standing.vacant = vacant.then(Instant::now);
+            // Somebody came before it could close.
+            standing.over &= vacant;
         }
         self.count();
     }

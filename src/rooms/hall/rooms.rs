@@ -7,6 +7,10 @@ use crate::{
     store::AnyStore,
 };
 
+/// A table that nobody has been at for so short a part of the time that it is kept is safe from
+/// a full house: whoever was only cut off comes back to it.
+const GRACE: u32 = 30;
+
 const NO_TABLE: &str = "there is no such table, or it was closed";
 
 /// Whether the store has a room of that name which is not finished.
@@ -19,7 +23,7 @@ pub(super) async fn is_open(store: &AnyStore, room: &str) -> Result<bool, StoreE
 }
 
 /// Whose game it is, by the log: the hash of a session. None when that does not say.
-async fn player_of(store: &AnyStore, room: &str) -> Result<Option<String>, StoreError> {
+pub(super) async fn player_of(store: &AnyStore, room: &str) -> Result<Option<String>, StoreError> {
     let log = store.read(room, 0).await?;
     let first = log.records.first();
     let opened = first.and_then(|record| serde_json::from_str(&record.body).ok());
@@ -54,7 +58,12 @@ async fn free_code(store: &AnyStore, draw: fn() -> String) -> Result<String, Sto
 impl Hall {
     /// Starts the actor of a room that the store has.
     pub(super) fn load_room(&mut self, id: String, before: Option<&Standing>, ctx: &Context<Self>) {
-        if identity::is_table(&id) {
+        if identity::is_seance(&id) {
+            // A house that holds none leaves it to those who do.
+            if let Some(room) = self.seance(&id, Start::Load, ctx) {
+                self.stand(id, room, before);
+            }
+        } else if identity::is_table(&id) {
             let room = self.table(&id, Start::Load, ctx);
             self.stand(id, room, before);
         } else {
@@ -78,7 +87,7 @@ impl Hall {
     }
 
     /// Notes the room that was started last.
-    fn stand(&mut self, id: String, room: AnyRoom, before: Option<&Standing>) {
+    pub(super) fn stand(&mut self, id: String, room: AnyRoom, before: Option<&Standing>) {
         let short_lives = before.map_or(0, |standing| {
             if standing.since.elapsed() < SHORT_LIFE {
                 standing.short_lives + 1
@@ -94,6 +103,7 @@ impl Hall {
                 since: Instant::now(),
                 short_lives,
                 over: false,
+                vacant: None,
                 found: false,
                 lease: None,
             },
@@ -145,7 +155,7 @@ impl Hall {
         if self.sends_away(socket) {
             return;
         }
-        if self.games() >= self.house.room_cap {
+        if self.games() >= self.house.room_cap && !self.make_room() {
             self.refuse(socket, id, RefusalCode::FullHouse, "every room is taken");
             return;
         }
@@ -186,6 +196,21 @@ impl Hall {
         }));
     }
 
+    /// Has the table closed that nobody has been at for longest. Whether there is one.
+    fn make_room(&mut self) -> bool {
+        let grace = self.house.table_keep / GRACE;
+        let vacant = self.rooms.values_mut().filter_map(|standing| {
+            let since = standing.vacant.filter(|since| since.elapsed() >= grace)?;
+            (!standing.over).then_some((since, standing))
+        });
+        let Some((_, standing)) = vacant.min_by_key(|(since, _)| *since) else {
+            return false;
+        };
+        standing.over = true;
+        standing.room.make_room();
+        true
+    }
+
     fn seat_in_new(
         &mut self,
         socket: SocketId,
@@ -195,7 +220,7 @@ impl Hall {
         opening: Opening,
         ctx: &mut Context<Self>,
     ) {
-        self.get_up(socket, true);
+        self.leave_behind(socket, ctx);
         let Some(visitor) = self.visitors.get_mut(&socket) else {
             return;
         };
@@ -203,10 +228,16 @@ impl Hall {
         visitor.room = Some(room.clone());
         visitor.seated = true;
         visitor.want = None;
-        let guest = visitor.guest.clone();
+        let join = Join {
+            guest: visitor.guest.clone(),
+            id: Some(id),
+            held: None,
+            want: None,
+            sit: false,
+        };
         let actor = match opening {
-            Opening::Game(opening) => self.game(&room, Start::New { guest, id, opening }, ctx),
-            Opening::Table(opening) => self.table(&room, Start::New { guest, id, opening }, ctx),
+            Opening::Game(opening) => self.game(&room, Start::New { join, opening }, ctx),
+            Opening::Table(opening) => self.table(&room, Start::New { join, opening }, ctx),
         };
         self.stand(room, actor, None);
     }
@@ -262,13 +293,7 @@ impl Hall {
         held: Option<Held>,
         ctx: &mut Context<Self>,
     ) {
-        let sits_elsewhere = self
-            .visitors
-            .get(&socket)
-            .is_some_and(|visitor| visitor.seated && visitor.room.as_ref() != Some(&room));
-        if sits_elsewhere {
-            self.get_up(socket, true);
-        }
+        self.get_up_elsewhere(socket, &room, true);
         let Some(visitor) = self.visitors.get_mut(&socket) else {
             return;
         };
@@ -282,6 +307,7 @@ impl Hall {
             id: Some(id),
             held,
             want: Some(want),
+            sit: false,
         };
         if moved {
             let (key, name) = (visitor.guest.key.clone(), visitor.name.clone());
@@ -299,7 +325,7 @@ impl Hall {
     }
 
     /// Has somebody join a room, which is loaded if need be.
-    fn bring(&mut self, room: String, join: Join, ctx: &mut Context<Self>) {
+    pub(super) fn bring(&mut self, room: String, join: Join, ctx: &mut Context<Self>) {
         if !self.rooms.contains_key(&room) {
             if self.sends_away(join.guest.socket) {
                 return;
@@ -322,6 +348,11 @@ impl Hall {
         let Some(visitor) = self.visitors.get(&socket) else {
             return;
         };
+        if identity::is_seance(&room) {
+            let why = "that is a séance; enter it";
+            self.refuse(socket, id, RefusalCode::NotYours, why);
+            return;
+        }
         if identity::is_table(&room) {
             let why = "that is a table; join it";
             self.refuse(socket, id, RefusalCode::NotYours, why);
@@ -335,7 +366,9 @@ impl Hall {
         // and wrote late, leaves sessions that point at a game which never began: then the log
         // says whose this one is.
         let key = visitor.guest.key.clone();
+        // A séance is nobody's game.
         let other = visitor.room.clone();
+        let other = other.filter(|room| !identity::is_seance(room));
         let store = self.house.store.clone();
         let work = async move {
             let is_theirs = async {
@@ -391,6 +424,7 @@ impl Hall {
             id: Some(id),
             held: Some(held),
             want: None,
+            sit: false,
         };
         self.bring(room, join, ctx);
     }
@@ -403,6 +437,17 @@ impl Hall {
         let room = visitor.room.as_ref().and_then(|room| self.rooms.get(room));
         if let Some(standing) = room {
             standing.room.get_up(GetUp { socket, for_good });
+        }
+    }
+
+    /// Has somebody get up who sits in another room than this.
+    pub(super) fn get_up_elsewhere(&mut self, socket: SocketId, room: &str, for_good: bool) {
+        let sits_elsewhere = self
+            .visitors
+            .get(&socket)
+            .is_some_and(|visitor| visitor.seated && visitor.room.as_deref() != Some(room));
+        if sits_elsewhere {
+            self.get_up(socket, for_good);
         }
     }
 
@@ -443,6 +488,7 @@ impl Hall {
                     id: None,
                     held: None,
                     want: visitor.want.clone(),
+                    sit: visitor.sit,
                 });
             }
         }

@@ -22,20 +22,17 @@ impl Hall {
         &mut self,
         guest: Guest,
         token: Token,
-        known: Option<SessionRecord>,
-        is_open: bool,
+        known: Known,
         ctx: &mut Context<Self>,
     ) {
         if let Some(former) = self.seats.get(&guest.key).copied() {
-            if let Some(visitor) = self.visitors.get(&former) {
-                let bye = ToSession::Bye {
-                    bye: Bye::Elsewhere,
-                    why: "this session was opened elsewhere",
-                };
-                tell(&visitor.guest, bye);
-            }
-            self.sign_out(former);
+            self.show_out(former);
         }
+        let Known {
+            found: known,
+            is_open,
+            arrival,
+        } = known;
         let expires_at = known.as_ref().map(|known| known.expires_at);
         let (name, room) = known.map_or_else(Default::default, |known| (known.name, known.room));
         let room = room.filter(|room| {
@@ -58,10 +55,12 @@ impl Hall {
             guest.socket,
             Visitor {
                 guest,
+                arrival,
                 name,
                 room,
                 seated: false,
                 want: None,
+                sit: false,
             },
         );
         if is_fresh {

@@ -5,9 +5,9 @@ use std::time::Instant;
 use actix::Addr;
 
 use crate::{
-    play::{imitation::Game, party::Table},
+    play::{imitation::Game, party::Table, seance::Seance},
     rooms::{
-        messages::{GetUp, Join, MoveOut, Shut},
+        messages::{GetUp, Join, MakeRoom, MoveOut, Shut},
         room::{NewGame, NewTable, Room},
     },
     store::Fence,
@@ -23,6 +23,7 @@ pub(super) enum Opening {
 pub(super) enum AnyRoom {
     Game(Addr<Room<Game>>),
     Table(Addr<Room<Table>>),
+    Seance(Addr<Room<Seance>>),
 }
 
 impl AnyRoom {
@@ -30,6 +31,7 @@ impl AnyRoom {
         match self {
             Self::Game(room) => room.do_send(join),
             Self::Table(room) => room.do_send(join),
+            Self::Seance(room) => room.do_send(join),
         }
     }
 
@@ -37,6 +39,7 @@ impl AnyRoom {
         match self {
             Self::Game(room) => room.do_send(get_up),
             Self::Table(room) => room.do_send(get_up),
+            Self::Seance(room) => room.do_send(get_up),
         }
     }
 
@@ -46,6 +49,7 @@ impl AnyRoom {
         match self {
             Self::Game(room) => room.do_send(Fall),
             Self::Table(room) => room.do_send(Fall),
+            Self::Seance(room) => room.do_send(Fall),
         }
     }
 
@@ -53,6 +57,14 @@ impl AnyRoom {
         match self {
             Self::Game(room) => room.do_send(MoveOut { lost }),
             Self::Table(room) => room.do_send(MoveOut { lost }),
+            Self::Seance(room) => room.do_send(MoveOut { lost }),
+        }
+    }
+
+    /// Asks a table to close if nobody is at it.
+    pub(super) fn make_room(&self) {
+        if let Self::Table(room) = self {
+            room.do_send(MakeRoom);
         }
     }
 
@@ -60,6 +72,7 @@ impl AnyRoom {
         match self {
             Self::Game(room) => room.do_send(Shut),
             Self::Table(room) => room.do_send(Shut),
+            Self::Seance(room) => room.do_send(Shut),
         }
     }
 }
@@ -70,6 +83,8 @@ pub(super) struct Standing {
     pub(super) since: Instant,
     pub(super) short_lives: u32,
     pub(super) over: bool,
+    /// Since when nobody is at the table.
+    pub(super) vacant: Option<Instant>,
     /// Whether nobody asked for it: it was found without a server.
     pub(super) found: bool,
     /// What the room writes by, once it has it.

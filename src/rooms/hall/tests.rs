@@ -80,7 +80,7 @@ impl Client {
     async fn until<T>(&mut self, wanted: impl Fn(&ToSession) -> Option<T>) -> T {
         loop {
             let message = self.heard.recv().await.expect("the hall still speaks");
-            if let ToSession::Seated { moves } = &message {
+            if let ToSession::Seated { moves, .. } = &message {
                 self.moves = Some(moves.clone());
             }
             if let Some(found) = wanted(&message) {
@@ -184,6 +184,7 @@ fn house(folder: &tempfile::TempDir) -> House {
         keep: Duration::from_secs(3600),
         tally: Arc::new(Tally::default()),
         tenure: Tenure::new(false, Duration::ZERO),
+        rite: None,
     }
 }
 

@@ -187,6 +187,18 @@ impl Link {
         Poll::Ready(Ok(()))
     }
 
+    /// Hands over what the system takes at once. Whether the connection is gone is noticed
+    /// when the next flush is due.
+    pub fn flush_now(&mut self) {
+        while !self.output.is_empty() {
+            match self.stream.try_write(&self.output) {
+                Ok(taken) => self.output.advance(taken),
+                Err(_) => return,
+            }
+        }
+        self.output = BytesMut::new();
+    }
+
     /// The next message.
     ///
     /// # Errors

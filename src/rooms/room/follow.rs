@@ -3,6 +3,7 @@
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::*;
+use crate::rooms::cursor::Asides;
 
 impl<P: Stage> Room<P> {
     /// Everything that may follow from a change: seats who has come, tells the audience,
@@ -95,13 +96,18 @@ impl<P: Stage> Room<P> {
             .collect();
         let doing = game.doing_now(&self.turns);
         let mut audience = std::mem::take(&mut self.audience);
+        let apart = P::apart(self);
+        let nothing = Asides::default();
         let view = View {
             journal: &self.journal,
             doing: &*doing,
             lines: &lines,
             present: P::present(self),
+            apart: &*apart,
+            asides: P::asides(self).unwrap_or(&nothing),
         };
         let updated = audience.update(&view, Instant::now());
+        drop(apart);
         drop(doing);
         self.audience = audience;
         self.house.tally.too_slow(updated.too_slow);

@@ -8,10 +8,12 @@
 //! A room begins by taking its lease in the store, and writes with it alone; the hall renews
 //! it and gives it back.
 
+mod entry;
 mod follow;
 mod log;
 mod opening;
 mod results;
+mod seance;
 mod solo;
 mod stage;
 mod table;
@@ -33,8 +35,8 @@ use super::{
     identity::now,
     journal::Journal,
     messages::{
-        FromPlayer, FromTurn, GetUp, Gone, Guest, Join, MoveOut, RoomGone, RoomHeld, RoomIdle,
-        Shut, ToSession, TurnId, refused,
+        FromPlayer, FromTurn, GetUp, Gone, Join, MoveOut, RoomGone, RoomHeld, RoomIdle, Shut,
+        ToSession, TurnId, refused,
     },
     receipt::Receipt,
     seeds::OsDice,
@@ -46,6 +48,7 @@ use crate::{
     wire::browser::{RefusalCode, ToClient},
 };
 
+pub(crate) use seance::NewSeance;
 pub(crate) use solo::NewGame;
 use stage::Arrival;
 pub(crate) use stage::Stage;
@@ -66,8 +69,8 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(5);
 
 /// How a room comes to be.
 pub(crate) enum Start<O> {
-    /// A new game for this guest, who asked for it in message `id`.
-    New { guest: Guest, id: u32, opening: O },
+    /// A new game for this guest, who asked for it.
+    New { join: Join, opening: O },
     /// Back from the store.
     Load,
 }
@@ -218,7 +221,7 @@ impl<P: Stage> Actor for Room<P> {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         match self.start.take() {
-            Some(Start::New { guest, id, opening }) => self.open(guest, id, opening, ctx),
+            Some(Start::New { join, opening }) => self.open(join, opening, ctx),
             Some(Start::Load) | None => self.load(ctx),
         }
     }
@@ -255,6 +258,9 @@ impl<P: Stage> Handler<FromPlayer> for Room<P> {
 
     fn handle(&mut self, message: FromPlayer, ctx: &mut Self::Context) {
         let FromPlayer { receipt, what } = message;
+        let Some((receipt, what)) = P::before(self, receipt, what, ctx) else {
+            return;
+        };
         let Some(place) = self.audience.place(receipt.socket) else {
             // Gone from here while the move was on its way.
             receipt.refuse(RefusalCode::NoSuchRoom, "you sit in no room");

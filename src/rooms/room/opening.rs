@@ -3,22 +3,17 @@
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::{log::bodies, *};
+use crate::rooms::journal::Stored;
 
 impl<P: Stage> Room<P> {
-    pub(super) fn open(
-        &mut self,
-        guest: Guest,
-        id: u32,
-        opening: P::Opening,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn open(&mut self, join: Join, opening: P::Opening, ctx: &mut Context<Self>) {
         let at = now();
-        let command = P::opening(&guest, opening);
+        let command = P::opening(&join.guest, opening);
         let events = match self.journal.game().decide(command, at, &mut OsDice) {
             Ok(events) => events,
             Err(refusal) => {
                 tracing::info!(%refusal, "a room cannot be opened so");
-                self.refuse_opening(&guest, id, P::code(&refusal), &refusal.to_string(), ctx);
+                self.refuse_opening(&join, P::code(&refusal), &refusal.to_string(), ctx);
                 return;
             }
         };
@@ -43,21 +38,13 @@ impl<P: Stage> Room<P> {
                     this.journal = Journal::new(this.journal.room().to_owned(), epoch);
                     this.hold(fence);
                     this.take_in(at, events);
-                    this.arriving.insert(
-                        0,
-                        Join {
-                            guest,
-                            id: Some(id),
-                            held: None,
-                            want: None,
-                        },
-                    );
+                    this.arriving.insert(0, join);
                     this.go_on(ctx);
                 }
                 Err(error) => {
                     tracing::error!(%error, "a room could not be opened");
                     let why = "the room could not be opened";
-                    this.refuse_opening(&guest, id, RefusalCode::Trouble, why, ctx);
+                    this.refuse_opening(&join, RefusalCode::Trouble, why, ctx);
                 }
             }
         }));
@@ -65,14 +52,12 @@ impl<P: Stage> Room<P> {
 
     fn refuse_opening(
         &mut self,
-        guest: &Guest,
-        id: u32,
+        join: &Join,
         code: RefusalCode,
         why: &str,
         ctx: &mut Context<Self>,
     ) {
-        self.house.tally.refused(code);
-        tell(guest, ToSession::say(&refused(id, code, why)));
+        self.refuse_join(join, code, why);
         self.leave(Gone::Done, ctx);
     }
 
@@ -80,19 +65,19 @@ impl<P: Stage> Room<P> {
     pub(super) fn read(&mut self, ctx: &mut Context<Self>) {
         let store = self.house.store.clone();
         let room = self.journal.room().to_owned();
-        let work = async move { store.read(&room, 0).await };
+        let work = async move { Stored::load(&store, &room).await };
         ctx.spawn(work.into_actor(self).map(|result, this, ctx| {
-            let log = match result {
-                Ok(log) => log,
+            let stored = match result {
+                Ok(stored) => stored,
                 Err(error) => return this.not_loaded(&error, ctx),
             };
-            match Journal::read(this.journal.room().to_owned(), &log) {
-                Ok(_) if log.closed && !P::STAYS => {
+            match Journal::read(this.journal.room().to_owned(), &stored) {
+                Ok(_) if stored.log.closed && !P::STAYS => {
                     this.turn_away(RefusalCode::NoSuchRoom, "it was closed", ctx);
                 }
                 Ok(journal) if journal.len() > 0 => {
                     this.journal = journal;
-                    this.closed = log.closed;
+                    this.closed = stored.log.closed;
                     this.ledger.take_up(&this.journal);
                     P::read_back(this, ctx);
                     this.go_on(ctx);
@@ -150,6 +135,7 @@ impl<P: Stage> Room<P> {
             &guest,
             ToSession::Seated {
                 moves: ctx.address().recipient(),
+                sounds: P::sounds(ctx),
             },
         );
         if let Some(id) = id {

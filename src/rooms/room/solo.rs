@@ -1,6 +1,6 @@
 //! The room of one person's game: one seat, one bot, one judge.
 
-use actix::{Actor, Addr, AsyncContext, Context};
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
 
 use super::{Arrival, Room, Stage, Wanted, now};
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
         cursor::Present,
         judge::Judge,
         messages::{
-            Answer, AskQuestion, GiveVerdict, Guest, Join, LetGo, Made, Move, RoomEnded, TurnId,
+            Abandoned, Answer, AskQuestion, GiveVerdict, Guest, Join, LetGo, Made, Move, RoomEnded,
+            TurnId,
         },
         play::Play,
         seeds::Purpose,
@@ -73,6 +74,7 @@ impl Stage for Game {
             Move::Answer { round, text } => Ok(Command::PlayerAnswers { round, text }),
             Move::Stop => Ok(Command::Stop),
             Move::Act(_) => Err((RefusalCode::NotNow, "you sit at no table")),
+            Move::Seance(_) => Err((RefusalCode::NotNow, "you sit at no séance")),
         }
     }
 
@@ -139,7 +141,7 @@ impl Stage for Game {
             Made::Answer(text) => Command::BotAnswers { round, text },
             Made::Verdict(verdict) => Command::Judge { round, verdict },
             // Nobody asks for one here.
-            Made::Opinion(_) => Command::GiveUp,
+            Made::Opinion(_) | Made::Line(_) => Command::GiveUp,
         }
     }
 
@@ -182,6 +184,14 @@ impl Stage for Game {
 
     fn is_done(room: &Room<Self>) -> bool {
         room.journal.game().is_over() && room.audience.is_empty()
+    }
+}
+
+impl Handler<Abandoned> for Room<Game> {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandoned, ctx: &mut Self::Context) {
+        self.act(Wanted::by_nobody(Command::Stop), ctx);
     }
 }
 

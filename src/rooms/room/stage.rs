@@ -1,18 +1,19 @@
 //! Where the rooms of the two games differ: who sits where, who is asked, what is shown.
 
-use actix::Context;
+use actix::{Context, Recipient};
 
 use super::{Room, Wanted};
 use crate::{
     play::UnixMillis,
     rooms::{
-        cursor::Present,
-        messages::{Guest, Join, Made, Move, TurnId},
+        cursor::{Asides, Present},
+        messages::{FromSitter, Guest, Join, Made, Move, TurnId},
         play::Play,
+        receipt::Receipt,
         results::Counted,
         turns::Turns,
     },
-    wire::browser::{Line, RefusalCode},
+    wire::browser::{Line, RefusalCode, ToClient},
 };
 
 /// A command that is on its way into the log, or the word that nobody can sit down.
@@ -47,6 +48,31 @@ pub(crate) trait Stage: Play + Counted {
         for_good: bool,
         ctx: &mut Context<Room<Self>>,
     );
+
+    /// A client's move on its way to the rules. None where the room has taken it in hand.
+    fn before(
+        _room: &mut Room<Self>,
+        receipt: Receipt,
+        what: Move,
+        _ctx: &mut Context<Room<Self>>,
+    ) -> Option<(Receipt, Move)> {
+        Some((receipt, what))
+    }
+
+    /// Where sound goes.
+    fn sounds(_: &Context<Room<Self>>) -> Option<Recipient<FromSitter>> {
+        None
+    }
+
+    /// What one viewer is told besides, whenever it changes.
+    fn apart(_: &Room<Self>) -> Box<dyn Fn(Self::Viewer) -> Vec<ToClient> + '_> {
+        Box::new(|_| Vec::new())
+    }
+
+    /// What is told besides the log.
+    fn asides(_: &Room<Self>) -> Option<&Asides> {
+        None
+    }
 
     /// What a client's move means.
     ///

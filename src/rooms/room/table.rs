@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Addr, AsyncContext, Context};
+use actix::{Addr, AsyncContext, Context, Handler};
 
-use super::{Arrival, Origin, Room, Stage, Wanted, now};
+use super::{Arrival, Room, Stage, Wanted, now};
 use crate::{
     play::{
         UnixMillis,
@@ -21,7 +21,7 @@ use crate::{
         bot::Bot,
         cursor::Present,
         judge::Judge,
-        messages::{CardChanged, Guest, Join, Made, Move, TurnId},
+        messages::{CardChanged, Guest, Join, Made, MakeRoom, Move, TableVacant, TurnId},
         play::Sitter,
         seeds::Purpose,
         turns::Turns,
@@ -52,6 +52,10 @@ pub(crate) struct Own {
     away: BTreeSet<Member>,
     /// Since when nobody is here.
     deserted: Option<Instant>,
+    /// Whether the hall was told that the table is vacant.
+    vacant: bool,
+    /// Whether the house needs the place.
+    makes_room: bool,
     /// How the lobby was last told of the table; outside none if it was never.
     card: Option<Option<TableCard>>,
 }
@@ -90,7 +94,7 @@ impl Stage for Table {
                 member: place.member,
                 act,
             }),
-            Move::Answer { .. } | Move::Stop => {
+            Move::Answer { .. } | Move::Stop | Move::Seance(_) => {
                 Err((RefusalCode::NotNow, "you sit at a table; say act"))
             }
         }
@@ -111,7 +115,7 @@ impl Stage for Table {
             (Made::Answer(text), Some(chair)) => Command::Reply { round, chair, text },
             (Made::Opinion(opinion), _) => Command::Weigh { round, opinion },
             // Nobody asks for one here.
-            (Made::Answer(_), None) | (Made::Verdict(_), _) => Command::GiveUp,
+            (Made::Answer(_), None) | (Made::Verdict(_) | Made::Line(_), _) => Command::GiveUp,
         }
     }
 
@@ -162,10 +166,20 @@ impl Stage for Table {
             && room.arriving.is_empty()
             && !table.is_playing()
             && (table.is_abandoned()
+                || room.own.makes_room
                 || room
                     .own
                     .deserted
                     .is_some_and(|since| since.elapsed() >= keep))
+    }
+}
+
+impl Handler<MakeRoom> for Room<Table> {
+    type Result = ();
+
+    fn handle(&mut self, _: MakeRoom, ctx: &mut Self::Context) {
+        self.own.makes_room = self.own.vacant;
+        self.look_round(ctx);
     }
 }
 

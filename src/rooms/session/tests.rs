@@ -46,6 +46,7 @@ async fn fixture() -> Fixture {
         seats: SeatKey::new(b"secret"),
         tally: Arc::clone(&tally),
         tenure: Tenure::new(false, Duration::ZERO),
+        rite: None,
     }))
     .start();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -66,6 +67,7 @@ async fn fixture() -> Fixture {
         Arc::clone(&pulse),
         Link::new(stream, &[], LIMITS),
         Ok(Box::new(())),
+        true,
     )
     .start();
     Fixture {

@@ -60,6 +60,26 @@ impl Keys {
         format!("{}player:{kind}:", self.0)
     }
 
+    /// Hash: where a session is open, and since which arrival.
+    pub(super) fn seat(&self, session: &str) -> String {
+        format!("{}seat:{session}", self.0)
+    }
+
+    /// Stream: what a server is told.
+    pub(super) fn words(&self, server: &str) -> String {
+        format!("{}words:{server}", self.0)
+    }
+
+    /// Hash of the tables that each server lists.
+    pub(super) fn tables(&self) -> String {
+        format!("{}tables", self.0)
+    }
+
+    /// Sorted set of these servers by when their lists end.
+    pub(super) fn tables_until(&self) -> String {
+        format!("{}tables:until", self.0)
+    }
+
     /// What a probe writes to.
     pub(super) fn probe(&self) -> String {
         format!("{}probe", self.0)

@@ -13,6 +13,7 @@
 mod greeting;
 mod keys;
 mod link;
+pub mod neighbours;
 mod reply;
 mod scripts;
 

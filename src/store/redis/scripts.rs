@@ -39,6 +39,11 @@ scripts! {
     Top = "top.lua",
     ForgetPlayer = "forget_player.lua",
     Probe = "probe.lua",
+    Arrive = "arrive.lua",
+    LeaveWord = "leave_word.lua",
+    Words = "words.lua",
+    ListTables = "list_tables.lua",
+    Tables = "tables.lua",
 }
 
 impl Script {
@@ -53,6 +58,8 @@ impl Script {
                 | Self::Holder
                 | Self::Vacant
                 | Self::Top
+                | Self::Words
+                | Self::Tables
         )
     }
 }

@@ -2,12 +2,8 @@
 
 use std::{fs, path::Path};
 
-use clap::Parser;
-
 use crate::{
-    config::ModelSettings,
     models::{
-        catalogue::Catalogue,
         download,
         gguf::{Gguf, fixture::tiny_llama},
         import::{self, DecoderShape, Precision},
@@ -20,17 +16,9 @@ use crate::{
     },
 };
 
-#[derive(Parser)]
-struct Settings {
-    #[command(flatten)]
-    models: ModelSettings,
-}
-
 /// Runs a GGUF file in 32-bit floats throughout.
 fn engine(file: &[u8]) -> OnnxText {
-    let settings = Settings::parse_from(["test"]).models;
-    let catalogue = Catalogue::builtin();
-    let runtime = download::ensure(catalogue.runtime().unwrap(), &settings).unwrap();
+    let runtime = download::runtime_library();
     let folder = tempfile::tempdir().unwrap();
     let gguf = folder.path().join("model.gguf");
     fs::write(&gguf, file).unwrap();

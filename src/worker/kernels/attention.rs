@@ -58,7 +58,7 @@ pub(crate) struct Place {
 }
 
 /// RMS norm of each query and key head before rotation (Qwen 3, Gemma 3): weights of
-/// [head_dim].
+/// `[head_dim]`.
 #[derive(Clone, Debug)]
 pub(crate) struct QkNorms {
     pub(crate) query: Vec<f32>,

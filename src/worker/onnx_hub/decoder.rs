@@ -27,17 +27,17 @@ const PROBE_TOLERANCE: f32 = 0.02;
 
 /// Keys and values of a row's tokens. Never changed once made, so rows may share them.
 #[derive(Clone)]
-pub(super) struct Cache {
-    pub(super) tokens: usize,
+pub(in crate::worker) struct Cache {
+    pub(in crate::worker) tokens: usize,
     /// In the order of the layout's tensors.
     tensors: Vec<Arc<DynTensor>>,
 }
 
 /// What an encoder made of a prompt.
-pub(super) struct Encoded {
+pub(in crate::worker) struct Encoded {
     /// `[1, tokens, width]`.
-    pub(super) hidden: DynTensor,
-    pub(super) tokens: usize,
+    pub(in crate::worker) hidden: DynTensor,
+    pub(in crate::worker) tokens: usize,
 }
 
 /// One graph with how it is fed.
@@ -47,17 +47,17 @@ struct Graph {
 }
 
 /// The graphs of a decoder.
-pub(super) struct DecoderGraphs {
+pub(in crate::worker) struct DecoderGraphs {
     first: Graph,
     later: Option<Graph>,
     /// What a row keeps.
     cache: Vec<CacheTensor>,
-    pub(super) reach: Reach,
-    pub(super) vocabulary: usize,
+    pub(in crate::worker) reach: Reach,
+    pub(in crate::worker) vocabulary: usize,
 }
 
 impl DecoderGraphs {
-    pub(super) fn load(
+    pub(in crate::worker) fn load(
         library: &Path,
         decoder: &Decoder,
         vocabulary: usize,
@@ -89,7 +89,7 @@ impl DecoderGraphs {
     /// Makes sure that a graph reads several tokens after others as it should, and reads
     /// them one by one from now on if it does not: some were traced with a single token
     /// and mask nothing among several, others fail.
-    pub(super) fn probe(&mut self) -> Result<(), EngineError> {
+    pub(in crate::worker) fn probe(&mut self) -> Result<(), EngineError> {
         if self.reach == Reach::Singly {
             return Ok(());
         }
@@ -124,7 +124,7 @@ impl DecoderGraphs {
 
     /// Computes `tokens` after those of `cache`, which becomes theirs as well. Gives the
     /// logits after each of the last `rows` of them.
-    pub(super) fn feed(
+    pub(in crate::worker) fn feed(
         &mut self,
         cache: &mut Option<Cache>,
         encoded: Option<&Encoded>,
@@ -203,7 +203,11 @@ impl DecoderGraphs {
     }
 
     /// The first `keep` tokens of a cache; none of none.
-    pub(super) fn cut(&self, cache: Cache, keep: usize) -> Result<Option<Cache>, EngineError> {
+    pub(in crate::worker) fn cut(
+        &self,
+        cache: Cache,
+        keep: usize,
+    ) -> Result<Option<Cache>, EngineError> {
         if keep == 0 {
             return Ok(None);
         }
@@ -277,13 +281,17 @@ fn inputs<'a>(
 }
 
 /// An encoder's graph.
-pub(super) struct EncoderGraph {
+pub(in crate::worker) struct EncoderGraph {
     session: Session,
     masked: bool,
 }
 
 impl EncoderGraph {
-    pub(super) fn load(library: &Path, path: &Path, threads: usize) -> Result<Self, EngineError> {
+    pub(in crate::worker) fn load(
+        library: &Path,
+        path: &Path,
+        threads: usize,
+    ) -> Result<Self, EngineError> {
         let session = runtime::session(library, path, threads, || Ok(None))?;
         let masked = session
             .inputs()
@@ -292,7 +300,7 @@ impl EncoderGraph {
         Ok(Self { session, masked })
     }
 
-    pub(super) fn encode(&mut self, tokens: &[u32]) -> Result<Encoded, EngineError> {
+    pub(in crate::worker) fn encode(&mut self, tokens: &[u32]) -> Result<Encoded, EngineError> {
         let row = Whole {
             element: Element::Int64,
             rank: 2,

@@ -1,11 +1,11 @@
 //! What holds on every device, held to it on the processor: all but the device's name is
 //! the same there.
 
-use super::{
-    families::{engine_keeping, runtime_library},
-    *,
+use super::{families::engine_keeping, *};
+use crate::{
+    models::{download, gguf::fixture::Family},
+    worker::engine::Want,
 };
-use crate::{models::gguf::fixture::Family, worker::engine::Want};
 
 fn bits(logits: &[f32]) -> Vec<u32> {
     logits.iter().map(|x| x.to_bits()).collect()
@@ -86,7 +86,7 @@ fn in_the_devices_memory_every_bit_of_halves_is_too() {
 
 #[test]
 fn a_library_without_cuda_says_so_instead_of_running_on_the_processor() {
-    let library = runtime_library();
+    let library = download::runtime_library().path;
     runtime::usable(&library, Device::Cpu).unwrap();
     let error = runtime::usable(&library, Device::Cuda).unwrap_err();
     assert!(error.to_string().contains("CUDA"), "{error}");
@@ -99,7 +99,7 @@ fn what_only_the_processor_computes_is_refused_elsewhere() {
     let gguf = folder.path().join("model.gguf");
     std::fs::write(&gguf, family.writer().finish()).unwrap();
     let parts = Parts {
-        runtime: &runtime_library(),
+        runtime: &download::runtime_library().path,
         gguf: &gguf,
         graph: &folder.path().join("none.onnx"),
         form: Precision::Blocks.into(),

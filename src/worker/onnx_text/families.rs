@@ -1,33 +1,16 @@
 //! Tiny models of each family against llama.cpp on the same numbers.
 
-use std::{fs, path::PathBuf};
-
-use clap::Parser;
+use std::fs;
 
 use super::*;
 use crate::{
     models::{
-        catalogue::Catalogue,
         download,
         gguf::fixture::Family,
         import::{self, Form},
     },
     worker::engine::Want,
 };
-
-#[derive(Parser)]
-struct Arguments {
-    #[command(flatten)]
-    models: ModelSettings,
-}
-
-pub(super) fn runtime_library() -> PathBuf {
-    let settings = Arguments::parse_from(["test"]).models;
-    let catalogue = Catalogue::builtin();
-    download::ensure(catalogue.runtime().unwrap(), &settings)
-        .unwrap()
-        .path
-}
 
 fn engine(family: &Family, form: Form) -> OnnxText {
     engine_keeping(family, form, Keep::Host)
@@ -39,7 +22,7 @@ pub(super) fn engine_keeping(family: &Family, form: Form, keep: Keep) -> OnnxTex
     fs::write(&gguf, family.writer().finish()).unwrap();
     let graph = import::import(&gguf, "0123456789abcdef", folder.path(), form).unwrap();
     let parts = Parts {
-        runtime: &runtime_library(),
+        runtime: &download::runtime_library().path,
         gguf: &gguf,
         graph: &graph,
         form,

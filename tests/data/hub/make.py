@@ -2,6 +2,7 @@
 
     python3 -m venv new && new/bin/pip install torch==2.6.0 transformers==4.48.3 optimum==1.24.0 onnx==1.17.0 onnxruntime
     new/bin/python make.py optimum
+    new/bin/python make.py whisper
     python3 -m venv old && old/bin/pip install torch==2.6.0 transformers==4.38.2 optimum==1.17.1 onnx==1.17.0 onnxruntime "numpy<2"
     old/bin/python make.py bloom-fused
     python3 -m venv genai && genai/bin/pip install torch==2.6.0 transformers==4.57.1 onnxruntime-genai==0.18.0 onnx-ir onnxruntime
@@ -55,6 +56,11 @@ def models():
         "mt5": lambda: (t.MT5ForConditionalGeneration, t.MT5Config(
             vocab_size=SIZE, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2,
             decoder_start_token_id=2, eos_token_id=0, pad_token_id=2, tie_word_embeddings=False)),
+        "whisper": lambda: (t.WhisperForConditionalGeneration, t.WhisperConfig(
+            vocab_size=SIZE, num_mel_bins=80, d_model=16, encoder_layers=1, decoder_layers=2,
+            encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24,
+            max_target_positions=32, pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=1,
+            suppress_tokens=[], begin_suppress_tokens=[])),
     }
 
 
@@ -156,6 +162,26 @@ def genai(archive, precision, device):
         pack(archive, Path(target), ["model.onnx"], model)
 
 
+def whisper():
+    """What an ear reads: a spectrogram by a formula, tokens, and the logits after each."""
+    from optimum.exporters.onnx import main_export
+    model = made("whisper")
+    band, frame = torch.arange(80)[:, None], torch.arange(3000)[None, :]
+    features = ((band * 7 + frame * 13) % 32) / 16 - 1
+    tokens = [1, 5, 9, 17, 4, 30]
+    with torch.no_grad():
+        logits = model(input_features=features[None], decoder_input_ids=torch.tensor([tokens])).logits[0]
+    logits = [[round(float(x), 5) for x in row] for row in logits]
+    with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as target:
+        model.save_pretrained(source)
+        main_export(source, output=target, task="automatic-speech-recognition-with-past", do_validation=False)
+        with zipfile.ZipFile(HERE / "whisper-merged.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for graph in ENCODER + MERGED:
+                archive.writestr(zipfile.ZipInfo(graph), (Path(target) / graph).read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            reference = json.dumps(dict(tokens=tokens, logits=logits))
+            archive.writestr(zipfile.ZipInfo("reference.json"), reference, zipfile.ZIP_DEFLATED, 9)
+
+
 def keep():
     """As transformers.js's converter does: logits of the last tokens alone."""
     import onnx
@@ -203,6 +229,8 @@ if __name__ == "__main__":
         optimum("llama", "llama-apart", APART, legacy=True)
         optimum("t5", "t5-merged", ENCODER + MERGED, legacy=False)
         optimum("mt5", "mt5-apart", ENCODER + APART, legacy=False)
+    elif sys.argv[1] == "whisper":
+        whisper()
     elif sys.argv[1] == "bloom-fused":
         optimum("bloom", "bloom-fused", ["model.onnx"], legacy=False)
         optimum("bloom", "bloom-fused-merged", MERGED, legacy=True)

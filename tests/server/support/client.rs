@@ -35,6 +35,11 @@ impl Client {
     /// Comes in through this URL.
     pub async fn enter_at(url: &str, session: Option<&str>) -> Self {
         let (socket, _) = connect_async(url).await.expect("a socket");
+        Self::enter_by(socket, session).await
+    }
+
+    /// Says hello on a socket that has shaken hands.
+    pub async fn enter_by(socket: Socket, session: Option<&str>) -> Self {
         let mut client = Self {
             socket,
             session: String::new(),

@@ -1,6 +1,7 @@
 //! The server, started as its users start it.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -13,23 +14,32 @@ pub struct House {
     child: Child,
     pub address: String,
     data: TempDir,
-    settings: Vec<(String, String)>,
+    /// For the next start.
+    pub settings: Vec<(String, String)>,
+    /// Where its log goes, if not to ours.
+    log: Option<File>,
 }
 
 impl House {
     /// Starts a server with these settings, on a free port and an empty store.
     pub fn open(settings: &[(&str, &str)]) -> Self {
+        Self::open_into(settings, None)
+    }
+
+    /// The same, with its log written into a file.
+    pub fn open_into(settings: &[(&str, &str)], log: Option<File>) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let settings: Vec<(String, String)> = settings
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let (child, address) = start(data.path(), &settings);
+        let (child, address) = start(data.path(), &settings, log.as_ref());
         Self {
             child,
             address,
             data,
             settings,
+            log,
         }
     }
 
@@ -61,7 +71,7 @@ impl House {
 
     /// Starts again on the same store, on another port.
     pub fn rise(&mut self) {
-        let (child, address) = start(self.data.path(), &self.settings);
+        let (child, address) = start(self.data.path(), &self.settings, self.log.as_ref());
         self.child = child;
         self.address = address;
     }
@@ -107,7 +117,8 @@ impl Drop for House {
     }
 }
 
-fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
+fn start(data: &Path, settings: &[(String, String)], log: Option<&File>) -> (Child, String) {
+    let errors = log.map_or_else(Stdio::inherit, |log| log.try_clone().expect("open").into());
     let mut child = Command::new(env!("CARGO_BIN_EXE_parlour"))
         .args(["serve", "--bind", "127.0.0.1:0", "--data"])
         .arg(data)
@@ -115,6 +126,7 @@ fn start(data: &Path, settings: &[(String, String)]) -> (Child, String) {
         .env("PARLOUR_LOG", "warn")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
+        .stderr(errors)
         .spawn()
         .expect("the program starts");
     let address = ready(&mut child);

@@ -9,6 +9,7 @@ pub mod known;
 pub mod looks;
 pub mod models;
 pub mod replay;
+pub mod seance;
 pub mod seen;
 pub mod standin;
 pub mod street;

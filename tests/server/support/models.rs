@@ -1,5 +1,7 @@
 //! Models with a script: a witness and a judge whose words can be found again.
 
+use std::fs::File;
+
 use serde_json::{Value, json};
 
 use super::{house::House, standin::Standin};
@@ -70,13 +72,27 @@ pub fn scripted(more: &[(&str, &str)]) -> House {
     with(&witness, &judge, more)
 }
 
+/// The same, with all that it logs written into a file.
+pub fn scripted_into(more: &[(&str, &str)], log: File) -> House {
+    let (witness, judge) = (Standin::start(witness), Standin::start(judge));
+    House::open_into(&played_by(&witness, &judge, more), Some(log))
+}
+
 /// A house with these models.
 pub fn with(witness: &Standin, judge: &Standin, more: &[(&str, &str)]) -> House {
+    House::open(&played_by(witness, judge, more))
+}
+
+fn played_by<'a>(
+    witness: &'a Standin,
+    judge: &'a Standin,
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
     let mut settings = vec![
         ("PARLOUR_WITNESS", witness.url.as_str()),
         ("PARLOUR_JUDGE", judge.url.as_str()),
         ("PARLOUR_TYPING", "0"),
     ];
     settings.extend_from_slice(more);
-    House::open(&settings)
+    settings
 }

@@ -206,7 +206,7 @@ impl Table {
     ) -> Result<Vec<Event>, Refusal> {
         let game = self.at_round(round)?;
         let chair = game.chair_of(member).ok_or(Refusal::NotYourTurn)?;
-        let text = || line(text, game.setup.line_limit);
+        let text = || line(text, game.setup.line_limit).map_err(Refusal::from);
         answer(game, round, chair, text)
     }
 }

@@ -22,6 +22,7 @@ fn two(folder: &tempfile::TempDir, lease: Duration, stay: Duration) -> [House; 2
     };
     [(); 2].map(|()| House {
         tenure: tenure(),
+        rite: None,
         tally: Arc::default(),
         ..first.clone()
     })

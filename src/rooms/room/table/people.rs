@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     play::party::Person,
-    rooms::{identity::SessionKey, messages::SeatGivenUp, play::Play, seeds::OsDice},
+    rooms::{identity::SessionKey, messages::SeatGivenUp, room::entry::Entry},
     wire::browser::Bye,
 };
 
@@ -19,10 +19,7 @@ pub(super) fn arrive(
     joins: Vec<Join>,
     ctx: &mut Context<Room<Table>>,
 ) -> Arrival<Table> {
-    let at = now();
-    let mut ahead = room.journal.game().clone();
-    let mut events = Vec::new();
-    let mut wanted = Vec::new();
+    let mut entry = Entry::of(room);
     for join in joins {
         if let Some(member) = place_of(room, &join) {
             seat(room, join, member, ctx);
@@ -37,28 +34,9 @@ pub(super) fn arrive(
             key: join.guest.key.0.clone(),
             role: want.role,
         };
-        match ahead.decide(command.clone(), at, &mut OsDice) {
-            Ok(new) => {
-                for event in &new {
-                    ahead.apply(at, event);
-                }
-                events.extend(new);
-                wanted.push(Wanted {
-                    command,
-                    from: Origin::Arrival(join),
-                });
-            }
-            Err(refusal) => {
-                let code = <Table as Play>::code(&refusal);
-                room.refuse_join(&join, code, &refusal.to_string());
-            }
-        }
+        entry.add(room, join, command);
     }
-    if events.is_empty() {
-        Arrival::Seated
-    } else {
-        Arrival::First(wanted, events)
-    }
+    entry.arrival()
 }
 
 /// The place that is theirs: by a seat token of this house, or by their session.
@@ -157,10 +135,19 @@ pub(super) fn tell_of_leaving(room: &Room<Table>, events: &[Event]) {
 pub(super) fn count(room: &mut Room<Table>, ctx: &mut Context<Room<Table>>) {
     if !room.audience.is_empty() {
         room.own.deserted = None;
+        room.own.makes_room = false;
     } else if room.own.deserted.is_none() {
         room.own.deserted = Some(Instant::now());
         let keep = room.house.table_keep;
         ctx.run_later(keep, |room, ctx| room.look_round(ctx));
+    }
+    let vacant = room.own.deserted.is_some() && !room.journal.game().is_playing();
+    if std::mem::replace(&mut room.own.vacant, vacant) != vacant {
+        room.hall.do_send(TableVacant {
+            room: room.journal.room().to_owned(),
+            life: room.life,
+            vacant,
+        });
     }
     let members: BTreeSet<Member> = room.audience.places().map(|place| place.member).collect();
     if members.iter().eq(&room.own.present.members) || room.own.telling {
