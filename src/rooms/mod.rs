@@ -7,6 +7,7 @@
 //! for many. Only it writes the log, and whatever it tells anybody is in the log already.
 //! A `bot` for each machine that plays and a `judge` take their turns for it. Nobody waits for anybody: a reply is a message that names its turn.
 
+mod asides;
 mod audience;
 mod bot;
 mod briefs;

@@ -1,6 +1,8 @@
 //! One browser socket: reads, limits, passes on, writes. It knows no rules and keeps
 //! nothing that the hall or a room could not tell it again.
 
+mod asked;
+
 use std::{
     any::Any,
     pin::Pin,
@@ -14,6 +16,8 @@ use actix::{
     Running, prelude::SendError,
 };
 
+use asked::Asked;
+
 use super::{
     bucket::Bucket,
     cast::Cast,
@@ -22,8 +26,7 @@ use super::{
     identity::NAME_LIMIT,
     link::{Fault, FrameLimits, Heard, Link},
     messages::{
-        FromGuest, FromPlayer, FromSitter, Gesture, Move, SignIn, SignOut, Stream, ToSession, Want,
-        Wish, refused,
+        FromGuest, FromPlayer, FromSitter, Move, SignIn, SignOut, Stream, ToSession, Wish, refused,
     },
     microphone::{Microphone, Verdict},
     pulse::{Pulse, SocketId, ticks},
@@ -32,7 +35,7 @@ use super::{
     tally::Tally,
 };
 use crate::{
-    play::party::Act,
+    play::party::{Act, Setup},
     wire::browser::{Bye, FromClient, Limits, MAX_CLIENT_FRAME, PROTOCOL, RefusalCode, ToClient},
 };
 
@@ -218,7 +221,8 @@ impl Session {
                 return;
             }
         };
-        if let FromClient::Hello { protocol, session } = message {
+        let asked = Asked::of(message);
+        if let Asked::Hello { protocol, session } = asked {
             self.hello(protocol, session, ctx);
             return;
         }
@@ -227,45 +231,33 @@ impl Session {
             return;
         }
         let allowed = self.bucket.take(ticks());
+        match asked {
+            Asked::Hello { .. } => {}
+            Asked::Ping { nonce } if allowed => self.say(&ToClient::Pong { nonce }, ctx),
+            Asked::Heard { line, words } if allowed => self.stream(Stream::Heard { line, words }),
+            Asked::Ping { .. } | Asked::Heard { .. } => {}
+            Asked::House { id, wish } => {
+                if self.listens_to(id, allowed, ctx) {
+                    self.wish(id, wish, ctx);
+                }
+            }
+            Asked::Room { id, what } => {
+                if self.listens_to(id, allowed, ctx) {
+                    self.play(id, what, ctx);
+                }
+            }
+        }
+    }
+
+    /// Whether a request may be looked at now; refuses it otherwise.
+    fn listens_to(&mut self, id: u32, allowed: bool, ctx: &mut Context<Self>) -> bool {
         let arriving = matches!(self.state, State::Arriving);
-        let id = match &message {
-            FromClient::Ping { nonce } => {
-                if allowed {
-                    self.say(&ToClient::Pong { nonce: *nonce }, ctx);
-                }
-                return;
-            }
-            FromClient::Hello { .. } => return,
-            FromClient::Heard { line, words } => {
-                if allowed {
-                    let (line, words) = (*line, *words);
-                    self.stream(Stream::Heard { line, words });
-                }
-                return;
-            }
-            FromClient::Open { id, .. }
-            | FromClient::Resume { id, .. }
-            | FromClient::Answer { id, .. }
-            | FromClient::Stop { id }
-            | FromClient::Leave { id }
-            | FromClient::OpenTable { id, .. }
-            | FromClient::JoinTable { id, .. }
-            | FromClient::Act { id, .. }
-            | FromClient::EnterSeance { id, .. }
-            | FromClient::Listen { id, .. }
-            | FromClient::Spoken { id, .. }
-            | FromClient::Unspoken { id, .. }
-            | FromClient::Question { id, .. }
-            | FromClient::Hush { id }
-            | FromClient::Lobby { id, .. } => *id,
-        };
         if !allowed {
             self.refuse(id, RefusalCode::TooFast, "slow down", ctx);
         } else if arriving {
             self.refuse(id, RefusalCode::NotNow, "wait for the welcome", ctx);
-        } else {
-            self.pass_on(id, message, ctx);
         }
+        allowed && !arriving
     }
 
     fn hello(&mut self, protocol: u16, session: Option<String>, ctx: &mut Context<Self>) {
@@ -284,97 +276,15 @@ impl Session {
         }
     }
 
-    fn pass_on(&mut self, id: u32, message: FromClient, ctx: &mut Context<Self>) {
-        if let FromClient::OpenTable { setup, .. }
-        | FromClient::Act {
-            act: Act::Setup { setup },
-            ..
-        } = &message
-            && let Err(why) = self.door.cast.check(setup)
-        {
-            self.refuse(id, RefusalCode::Malformed, &why, ctx);
-            return;
-        }
-        let wish = match message {
-            FromClient::Answer { round, text, .. } => {
-                return self.play(id, Move::Answer { round, text }, ctx);
-            }
-            FromClient::Stop { .. } => return self.play(id, Move::Stop, ctx),
-            FromClient::Open {
-                kind, mode, name, ..
-            } => Wish::Open { kind, mode, name },
-            FromClient::Resume {
-                room,
-                epoch,
-                offset,
-                ..
-            } => Wish::Resume {
-                room,
-                epoch,
-                offset,
-            },
-            FromClient::Leave { .. } => Wish::Leave,
-            FromClient::Act { act, .. } => return self.play(id, Move::Act(act), ctx),
-            FromClient::OpenTable {
-                setup, role, name, ..
-            } => Wish::OpenTable { setup, role, name },
-            FromClient::JoinTable {
-                room,
-                role,
-                name,
-                seat,
-                held,
-                ..
-            } => Wish::JoinTable {
-                room,
-                want: Want { role, name, seat },
-                held,
-            },
-            FromClient::Lobby { watch, .. } => Wish::Lobby { watch },
-            FromClient::EnterSeance { .. } if !self.inside => {
+    fn wish(&mut self, id: u32, wish: Wish, ctx: &mut Context<Self>) {
+        match &wish {
+            Wish::EnterSeance { .. } if !self.inside => {
                 self.refuse(id, RefusalCode::Locked, "the gate is shut", ctx);
                 return;
             }
-            FromClient::EnterSeance {
-                sit, room, held, ..
-            } => Wish::EnterSeance { sit, room, held },
-            FromClient::Listen {
-                utterance,
-                languages,
-                ..
-            } => {
-                let gesture = Gesture::Listen {
-                    utterance,
-                    languages,
-                };
-                return self.play(id, Move::Seance(gesture), ctx);
-            }
-            FromClient::Spoken {
-                utterance, seed, ..
-            } => {
-                let gesture = Gesture::Spoken { utterance, seed };
-                return self.play(id, Move::Seance(gesture), ctx);
-            }
-            FromClient::Unspoken { utterance, .. } => {
-                let gesture = Gesture::Unspoken { utterance };
-                return self.play(id, Move::Seance(gesture), ctx);
-            }
-            FromClient::Question {
-                text,
-                language,
-                seed,
-                ..
-            } => {
-                let gesture = Gesture::Question {
-                    text,
-                    language,
-                    seed,
-                };
-                return self.play(id, Move::Seance(gesture), ctx);
-            }
-            FromClient::Hush { .. } => return self.play(id, Move::Seance(Gesture::Hush), ctx),
-            FromClient::Hello { .. } | FromClient::Heard { .. } | FromClient::Ping { .. } => return,
-        };
+            Wish::OpenTable { setup, .. } if !self.can_cast(id, setup, ctx) => return,
+            _ => {}
+        }
         let request = FromGuest {
             socket: self.socket,
             id,
@@ -385,7 +295,21 @@ impl Session {
         }
     }
 
+    /// Whether the house has everybody whom a table is to be set for; refuses it otherwise.
+    fn can_cast(&mut self, id: u32, setup: &Setup, ctx: &mut Context<Self>) -> bool {
+        let checked = self.door.cast.check(setup);
+        if let Err(why) = &checked {
+            self.refuse(id, RefusalCode::Malformed, why, ctx);
+        }
+        checked.is_ok()
+    }
+
     fn play(&mut self, id: u32, what: Move, ctx: &mut Context<Self>) {
+        if let Move::Act(Act::Setup { setup }) = &what
+            && !self.can_cast(id, setup, ctx)
+        {
+            return;
+        }
         let Some(moves) = &self.moves else {
             self.refuse(id, RefusalCode::NoSuchRoom, "you sit in no room", ctx);
             return;

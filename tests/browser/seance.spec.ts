@@ -186,6 +186,7 @@ test('where no sound comes out the spirit is read, and it sounds again when it c
     const { samples } = await heard(page);
     expect(samples.subarray(length).some((sample) => Math.abs(sample) > 300)).toBe(true);
   }).toPass();
+  await page.getByRole('button', { name: 'get up' }).click();
   await browser.close();
 });
 

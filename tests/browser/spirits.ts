@@ -5,6 +5,8 @@ import { join, resolve } from 'node:path';
 
 import { chromium, type Browser, type Page } from '@playwright/test';
 
+/** German by SVOX Pico, whose speech is understood far better than espeak-ng's. */
+const VOICES = 'hibari,pico';
 export const PASSWORD = 'correct horse battery staple';
 
 const root = resolve(__dirname, '../..');
@@ -36,7 +38,7 @@ export async function openHouse(): Promise<void> {
       PARLOUR_DATA: join(scratch, 'data'),
       PARLOUR_PASSWORD: hash,
       PARLOUR_SPEECH: 'true',
-      PARLOUR_VOICES: 'hibari,espeak-de',
+      PARLOUR_VOICES: VOICES,
     },
   });
   const ended = new Promise<never>((_, reject) => {
@@ -80,7 +82,7 @@ function wav(samples: Int16Array, rate: number): Buffer {
 /** A recording of somebody who says this after so many seconds of silence. */
 export function recording(text: string, language: string, silence = 8): string {
   const path = join(scratch, `${language}.wav`);
-  const voices = ['--voices', 'hibari,espeak-de'];
+  const voices = ['--voices', VOICES];
   parlour(['voice', ...voices, 'say', text, '--language', language, '--out', path]);
   const file = readFileSync(path);
   const rate = file.readUInt32LE(24);

@@ -3,7 +3,7 @@
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::*;
-use crate::rooms::cursor::Asides;
+use crate::rooms::asides::Asides;
 
 impl<P: Stage> Room<P> {
     /// Everything that may follow from a change: seats who has come, tells the audience,

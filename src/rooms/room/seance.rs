@@ -20,7 +20,8 @@ use crate::{
         seance::{Command, Effect, Event, Member, Seance, Setup, Viewer},
     },
     rooms::{
-        cursor::{Asides, Present},
+        asides::Asides,
+        cursor::Present,
         medium::{self, Flow, LineBrief, Rite},
         messages::{
             FromMedium, FromSitter, Gesture, Guest, Join, Made, MediumSays, Move, Stream, TurnId,

@@ -6,7 +6,8 @@ use super::{Room, Wanted};
 use crate::{
     play::UnixMillis,
     rooms::{
-        cursor::{Asides, Present},
+        asides::Asides,
+        cursor::Present,
         messages::{FromSitter, Guest, Join, Made, Move, TurnId},
         play::Play,
         receipt::Receipt,
