@@ -172,6 +172,32 @@ async fn a_second_guest_waits_hears_nothing_and_sits_when_the_first_leaves() {
 }
 
 #[actix_web::test]
+async fn a_key_pressed_while_the_seat_comes_free_is_heard_or_refused() {
+    let house = house(&[]);
+    let mut sits = Guest::enter(&house, None, true).await;
+    for _ in 0..5 {
+        let mut waits = Guest::enter(&house, None, true).await;
+        waits
+            .until(|guest| guest.listens && guest.standing == (Some(1), 1, true))
+            .await;
+        sits.leave().await;
+        // The log may not know of it yet.
+        let mut pressed = waits.press().await;
+        if pressed == Err(RefusalCode::NotYours) {
+            waits.until(|guest| guest.standing == (None, 0, true)).await;
+            pressed = waits.press().await;
+        }
+        let utterance = pressed.expect("it sits");
+        assert_eq!(
+            waits.release(utterance).await,
+            Ok(()),
+            "nobody listened to what was accepted"
+        );
+        sits = waits;
+    }
+}
+
+#[actix_web::test]
 async fn who_waited_and_would_rather_watch_is_told_what_was_asked_meanwhile() {
     let house = house(&[]);
     let mut first = Guest::enter(&house, None, true).await;

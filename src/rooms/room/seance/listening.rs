@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     generation::speech::Microphone,
-    rooms::medium::{Asked, Said},
+    rooms::{
+        medium::{Asked, Said},
+        seeds::OsDice,
+    },
     wire::sound::SoundFrame,
 };
 
@@ -52,7 +55,17 @@ pub(super) fn before(
         // The rules will say so.
         return Some((receipt, gesture));
     };
-    if !room.journal.game().sits(member) {
+    let game = room.journal.game();
+    if let Gesture::Listen { utterance, .. } = gesture {
+        let command = Command::Listen { member, utterance };
+        if let Err(refusal) = game.decide(command, now(), &mut OsDice) {
+            // Said now: once the move has its turn the seat may be free, and nobody would have
+            // begun to listen.
+            receipt.refuse(Seance::code(&refusal), &refusal.to_string());
+            return None;
+        }
+    }
+    if !game.sits(member) {
         return match gesture {
             Gesture::Question { .. } | Gesture::Spoken { .. } => {
                 receipt.refuse(RefusalCode::NotYours, "you do not sit");
@@ -65,35 +78,23 @@ pub(super) fn before(
         Gesture::Listen {
             utterance,
             languages,
-        } => {
-            let others = room.journal.game().listening();
-            if others.is_some_and(|(speaker, _)| speaker != member) {
-                return Some((
+        } => match begin(room, member, utterance, &languages, ctx) {
+            Ok(ear) => {
+                room.own.silence();
+                room.own.ear = Some(ear);
+                Some((
                     receipt,
                     Gesture::Listen {
                         utterance,
                         languages,
                     },
-                ));
+                ))
             }
-            match begin(room, member, utterance, &languages, ctx) {
-                Ok(ear) => {
-                    room.own.silence();
-                    room.own.ear = Some(ear);
-                    Some((
-                        receipt,
-                        Gesture::Listen {
-                            utterance,
-                            languages,
-                        },
-                    ))
-                }
-                Err((code, why)) => {
-                    receipt.refuse(code, &why);
-                    None
-                }
+            Err((code, why)) => {
+                receipt.refuse(code, &why);
+                None
             }
-        }
+        },
         Gesture::Spoken { utterance, seed } => {
             let ear = room.own.ear.as_mut();
             match ear.filter(|ear| ear.is(utterance) && ear.member == member) {
