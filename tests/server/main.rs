@@ -17,6 +17,7 @@ mod redis_server;
 mod seance;
 mod seance_gate;
 mod seance_hostile;
+mod seance_seats;
 mod seance_slow;
 mod seance_two_servers;
 mod seance_weeks;

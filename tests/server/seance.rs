@@ -138,82 +138,6 @@ async fn pressing_the_key_silences_the_spirit_and_only_what_was_heard_is_kept() 
 }
 
 #[actix_web::test]
-async fn a_second_guest_waits_hears_nothing_and_sits_when_the_first_leaves() {
-    let house = house(&[]);
-    let mut first = Guest::enter(&house, None, true).await;
-    let mut second = Guest::enter(&house, None, true).await;
-    second
-        .until(|guest| guest.standing == (Some(1), 1, true))
-        .await;
-    assert_eq!(second.question("me?").await, Err(RefusalCode::NotYours));
-    assert_eq!(second.press().await, Err(RefusalCode::NotYours));
-    let mut watcher = Guest::enter(&house, None, false).await;
-    first.question("a secret").await.expect("it is taken");
-    watcher.until(|guest| guest.whole().is_some()).await;
-    assert_eq!(watcher.asked(), ["a secret"]);
-    assert_eq!(watcher.question("me?").await, Err(RefusalCode::NotYours));
-    let id = first.client.id();
-    let leave = FromClient::Leave { id };
-    first.ask_for(&leave, id).await.expect("it leaves");
-    second
-        .until(|guest| guest.standing == (None, 0, true))
-        .await;
-    assert!(second.asked().is_empty() && second.said().is_empty());
-    assert!(second.lines.is_empty(), "{:?}", second.lines);
-    second.question("and now me").await.expect("it is taken");
-    second.until(|guest| guest.whole().is_some()).await;
-    let mut late = Guest::enter(&house, None, false).await;
-    late.until(|guest| !guest.asked().is_empty()).await;
-    assert_eq!(
-        late.asked(),
-        ["and now me"],
-        "nothing of an earlier sitting"
-    );
-}
-
-#[actix_web::test]
-async fn a_key_pressed_while_the_seat_comes_free_is_heard_or_refused() {
-    let house = house(&[]);
-    let mut sits = Guest::enter(&house, None, true).await;
-    for _ in 0..5 {
-        let mut waits = Guest::enter(&house, None, true).await;
-        waits
-            .until(|guest| guest.listens && guest.standing == (Some(1), 1, true))
-            .await;
-        sits.leave().await;
-        // The log may not know of it yet.
-        let mut pressed = waits.press().await;
-        if pressed == Err(RefusalCode::NotYours) {
-            waits.until(|guest| guest.standing == (None, 0, true)).await;
-            pressed = waits.press().await;
-        }
-        let utterance = pressed.expect("it sits");
-        assert_eq!(
-            waits.release(utterance).await,
-            Ok(()),
-            "nobody listened to what was accepted"
-        );
-        sits = waits;
-    }
-}
-
-#[actix_web::test]
-async fn who_waited_and_would_rather_watch_is_told_what_was_asked_meanwhile() {
-    let house = house(&[]);
-    let mut first = Guest::enter(&house, None, true).await;
-    let mut second = Guest::enter(&house, None, true).await;
-    second
-        .until(|guest| guest.standing == (Some(1), 1, true))
-        .await;
-    first.question("a secret").await.expect("it is taken");
-    first.until(|guest| guest.whole().is_some()).await;
-    assert!(second.asked().is_empty() && second.said().is_empty());
-    second.come(false).await;
-    second.until(|guest| !guest.said().is_empty()).await;
-    assert_eq!(second.asked(), ["a secret"]);
-}
-
-#[actix_web::test]
 async fn a_server_that_is_killed_comes_back_with_the_sitting_and_its_voice() {
     let mut house = house(&[]);
     let mut guest = Guest::enter(&house, None, true).await;
@@ -356,9 +280,7 @@ async fn a_transcript_holds_what_was_asked_and_heard_in_this_sitting_and_no_sess
     assert!(waits.turns.is_empty() && waits.you.is_some(), "{waits:?}");
     let (watches, _) = transcript(&house, &sitter, "nobody").await;
     assert_eq!((watches.you, watches.turns), (None, mine.turns));
-    let id = sitter.client.id();
-    let leave = FromClient::Leave { id };
-    sitter.ask_for(&leave, id).await.expect("it leaves");
+    sitter.leave().await;
     other.until(|guest| guest.standing == (None, 0, true)).await;
     for session in [&session, &theirs] {
         let (over, body) = transcript(&house, &other, session).await;

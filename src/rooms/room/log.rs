@@ -83,11 +83,12 @@ impl<P: Stage> Room<P> {
         let by_players = wanted
             .iter()
             .all(|wanted| matches!(wanted.from, Origin::Player(_) | Origin::Arrival(_)));
-        for wanted in wanted {
-            match wanted.from {
+        for Wanted { command, from } in wanted {
+            match from {
                 Origin::Player(receipt) => receipt.refuse(RefusalCode::Trouble, why),
                 Origin::Arrival(join) => self.refuse_join(&join, RefusalCode::Trouble, why),
-                Origin::Turn(_) | Origin::Nobody => {}
+                Origin::Nobody => self.waiting.push_back(Wanted::by_nobody(command)),
+                Origin::Turn(_) => {}
             }
         }
         if self.has_left(ctx) {
@@ -106,8 +107,9 @@ impl<P: Stage> Room<P> {
         } else {
             self.next_retry()
         };
-        // Everything that machines have finished is still in `turns`, and the clock is read
-        // off the game: going on is trying again.
+        // Everything that machines have finished is still in `turns`, and what nobody will
+        // repeat waits again, behind the players who are owed an answer: going on is trying
+        // again.
         ctx.run_later(pause, |this, ctx| this.go_on(ctx));
     }
 

@@ -4,6 +4,7 @@
 
 pub mod caddy;
 pub mod client;
+pub mod fault;
 pub mod house;
 pub mod known;
 pub mod looks;

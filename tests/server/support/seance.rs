@@ -120,6 +120,18 @@ impl Guest {
         }
     }
 
+    /// Asks for a seat and does not wait for the answer.
+    pub async fn knock(&mut self) {
+        let id = self.client.id();
+        let enter = FromClient::EnterSeance {
+            id,
+            sit: true,
+            room: None,
+            held: None,
+        };
+        self.client.say(&enter).await;
+    }
+
     /// Comes, or comes back with what it has.
     pub async fn come(&mut self, sit: bool) {
         let id = self.client.id();

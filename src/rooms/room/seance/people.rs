@@ -13,6 +13,11 @@ pub(super) fn arrive(
     let mut entry = Entry::of(room);
     for mut join in joins {
         let member = room.journal.game().member_of(&join.guest.key.0);
+        if member.is_some_and(|member| got_up(room, member)) {
+            // Whom the log still has will be gone: they come once it knows.
+            room.arriving.push(join);
+            continue;
+        }
         if !join.sit {
             if let Some(member) = member {
                 // What was kept from one who waited is not kept from one who watches.
@@ -24,6 +29,9 @@ pub(super) fn arrive(
             continue;
         }
         if let Some(member) = member {
+            // Back before it was written that they stayed away.
+            room.waiting
+                .retain(|wanted| wanted.command != Command::Away { member });
             room.seat(join, Visitor(Some(member)), ctx);
             continue;
         }
@@ -37,6 +45,12 @@ pub(super) fn arrive(
         entry.add(room, join, command);
     }
     entry.arrival()
+}
+
+/// Whether the log is yet to take in that somebody wanted to go.
+fn got_up(room: &Room<Seance>, member: Member) -> bool {
+    let leave = Command::Leave { member };
+    room.waiting.iter().any(|wanted| wanted.command == leave)
 }
 
 /// A member's socket is gone.
