@@ -2,21 +2,17 @@
 //! nothing that the hall or a room could not tell it again.
 
 mod asked;
+mod pump;
 
-use std::{
-    any::Any,
-    pin::Pin,
-    sync::Arc,
-    task::{self, Poll, ready},
-    time::Duration,
-};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use actix::{
-    Actor, ActorContext, ActorFuture, Addr, AsyncContext, Context, Handler, Message, Recipient,
-    Running, prelude::SendError,
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient, Running,
+    prelude::SendError,
 };
 
-use asked::Asked;
+use asked::{Asked, id_of};
+use pump::{Drain, Pump};
 
 use super::{
     bucket::Bucket,
@@ -24,7 +20,7 @@ use super::{
     frame::Frame,
     hall::{ANSWER_LIMIT, Hall},
     identity::NAME_LIMIT,
-    link::{Fault, FrameLimits, Heard, Link},
+    link::{FrameLimits, Heard, Link},
     messages::{
         FromGuest, FromPlayer, FromSitter, Move, SignIn, SignOut, Stream, ToSession, Wish, refused,
     },
@@ -52,9 +48,6 @@ const HIGH_WATER: usize = 16 << 10;
 /// Bytes that wait for a client before sound is left out: what it could not take in time it
 /// could not play in time.
 const SOUND_HIGH_WATER: usize = 32 << 10;
-
-/// Messages that are read before others get their turn.
-const TURN: usize = 16;
 
 /// What a client of ours may send.
 pub const LIMITS: FrameLimits = FrameLimits {
@@ -375,90 +368,6 @@ impl Session {
             }
         }
     }
-
-    /// Reads a few messages and hands on what was said. Ready when the connection is gone.
-    fn pump(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
-        let mut turns = 0;
-        while !matches!(self.state, State::Closed) {
-            let Some(link) = &mut self.link else { break };
-            if link.backlog() > HIGH_WATER {
-                break;
-            }
-            if turns == TURN {
-                task.waker().wake_by_ref();
-                break;
-            }
-            turns += 1;
-            match link.poll_hear(task) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(heard)) => self.hear(heard, ctx),
-                Poll::Ready(Err(Fault::Gone)) => {
-                    ctx.stop();
-                    return Poll::Ready(());
-                }
-                Poll::Ready(Err(fault)) => {
-                    tracing::debug!(socket = self.socket, %fault, "a socket breaks the protocol");
-                    self.bye(Bye::Hostile, "frames no client of ours sends", ctx);
-                }
-            }
-        }
-        match self.flush(ctx, task) {
-            Poll::Pending if !ctx.waiting() => ctx.wait(Drain),
-            _ => {}
-        }
-        Poll::Pending
-    }
-
-    /// Ready when the system has taken all that was said, or the connection is gone.
-    fn flush(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
-        if let Some(link) = &mut self.link
-            && ready!(link.poll_flush(task)).is_err()
-        {
-            ctx.stop();
-        }
-        Poll::Ready(())
-    }
-}
-
-/// Reads and writes whenever the actor runs.
-struct Pump;
-
-impl ActorFuture<Session> for Pump {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        session: &mut Session,
-        ctx: &mut Context<Session>,
-        task: &mut task::Context<'_>,
-    ) -> Poll<()> {
-        session.pump(ctx, task)
-    }
-}
-
-/// Holds everything else up until the client has taken what waits for it: messages stay in
-/// the mailbox, whose senders find it full, and nothing is read.
-struct Drain;
-
-impl ActorFuture<Session> for Drain {
-    type Output = ();
-
-    fn poll(
-        self: Pin<&mut Self>,
-        session: &mut Session,
-        ctx: &mut Context<Session>,
-        task: &mut task::Context<'_>,
-    ) -> Poll<()> {
-        ready!(session.flush(ctx, task));
-        session.heed(ctx);
-        Poll::Ready(())
-    }
-}
-
-/// The `id` of a message that is otherwise not understood.
-fn id_of(text: &str) -> Option<u32> {
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    u32::try_from(value.get("id")?.as_u64()?).ok()
 }
 
 /// The WebSocket close code of a goodbye, and whether the client should come back.

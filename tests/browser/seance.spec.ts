@@ -63,6 +63,7 @@ test('an English question is spoken, answered in a voice, and cut off; a second 
     await expect(talk(page)).toBeVisible({ timeout: 2000 });
   }).toPass();
 
+  await expect(page.getByTestId('clones')).toHaveCount(0);
   await speak(page, /looks for you/i);
   await expect(page.getByTestId('transcript')).toContainText(/where do you go/i);
   await expect(said(page).first()).toBeVisible();
@@ -188,6 +189,37 @@ test('where no sound comes out the spirit is read, and it sounds again when it c
   }).toPass();
   await page.getByRole('button', { name: 'get up' }).click();
   await browser.close();
+});
+
+test('who can ask aloud is told beforehand that the voice takes on their timbre, and who cannot is not', async () => {
+  // The model that does it is not among the tests' own: only the house's word for it is.
+  const clones = (page: Page) =>
+    page.routeWebSocket(/\/ws$/, (socket) => {
+      const house = socket.connectToServer();
+      house.onMessage((message) =>
+        socket.send(
+          typeof message === 'string'
+            ? message.replace('"clones":false', '"clones":true')
+            : message,
+        ),
+      );
+    });
+  for (const microphone of [recording('Who are you?', 'en'), null]) {
+    const browser = await browserWith(microphone);
+    const page = await browser.newPage();
+    await clones(page);
+    await comeIn(page, 'en');
+    const told = page.getByTestId('clones');
+    if (microphone) {
+      await expect(told).toContainText('in the timbre of your voice');
+      await photograph(page, 'spirit-box-timbre');
+    } else {
+      await expect(page.getByTestId('hint')).toContainText('There is no microphone');
+      await expect(told).toHaveCount(0);
+    }
+    await page.getByRole('button', { name: 'get up' }).click();
+    await browser.close();
+  }
 });
 
 test('a German question is understood, and the page says why the answer is English', async () => {

@@ -8,17 +8,24 @@ use parlour::{
 use super::support::{
     client::Client,
     fault::Fragile,
+    house::House,
     seance::{Guest, house},
 };
+
+/// One who sits, and one who knows that they wait.
+async fn two(house: &House) -> (Guest, Guest) {
+    let sits = Guest::enter(house, None, true).await;
+    let mut waits = Guest::enter(house, None, true).await;
+    waits
+        .until(|guest| guest.standing == (Some(1), 1, true))
+        .await;
+    (sits, waits)
+}
 
 #[actix_web::test]
 async fn a_second_guest_waits_hears_nothing_and_sits_when_the_first_leaves() {
     let house = house(&[]);
-    let mut first = Guest::enter(&house, None, true).await;
-    let mut second = Guest::enter(&house, None, true).await;
-    second
-        .until(|guest| guest.standing == (Some(1), 1, true))
-        .await;
+    let (mut first, mut second) = two(&house).await;
     assert_eq!(second.question("me?").await, Err(RefusalCode::NotYours));
     assert_eq!(second.press().await, Err(RefusalCode::NotYours));
     let mut watcher = Guest::enter(&house, None, false).await;
@@ -72,11 +79,7 @@ async fn a_key_pressed_while_the_seat_comes_free_is_heard_or_refused() {
 #[actix_web::test]
 async fn who_waited_and_would_rather_watch_is_told_what_was_asked_meanwhile() {
     let house = house(&[]);
-    let mut first = Guest::enter(&house, None, true).await;
-    let mut second = Guest::enter(&house, None, true).await;
-    second
-        .until(|guest| guest.standing == (Some(1), 1, true))
-        .await;
+    let (mut first, mut second) = two(&house).await;
     first.question("a secret").await.expect("it is taken");
     first.until(|guest| guest.whole().is_some()).await;
     assert!(second.asked().is_empty() && second.said().is_empty());
@@ -97,8 +100,7 @@ fn left(guest: &Guest) -> Vec<Leaving> {
 #[actix_web::test]
 async fn who_gets_up_while_the_store_fails_has_got_up_once_it_can_be_written() {
     let fragile = Fragile::open(&[]);
-    let mut sits = Guest::enter(&fragile.house, None, true).await;
-    let mut waits = Guest::enter(&fragile.house, None, true).await;
+    let (mut sits, mut waits) = two(&fragile.house).await;
     let fault = fragile.fail();
     sits.leave().await;
     fault.bites().await;
@@ -110,8 +112,7 @@ async fn who_gets_up_while_the_store_fails_has_got_up_once_it_can_be_written() {
 #[actix_web::test]
 async fn who_gets_up_and_sits_down_at_once_sits_behind_those_who_wait() {
     let fragile = Fragile::open(&[]);
-    let mut sits = Guest::enter(&fragile.house, None, true).await;
-    let mut waits = Guest::enter(&fragile.house, None, true).await;
+    let (mut sits, mut waits) = two(&fragile.house).await;
     let fault = fragile.fail();
     sits.leave().await;
     fault.bites().await;

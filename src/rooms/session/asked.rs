@@ -127,3 +127,9 @@ impl Asked {
         Self::room(id, Move::Seance(gesture))
     }
 }
+
+/// The `id` of a message that is otherwise not understood.
+pub(super) fn id_of(text: &str) -> Option<u32> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    u32::try_from(value.get("id")?.as_u64()?).ok()
+}

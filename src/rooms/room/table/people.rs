@@ -63,6 +63,10 @@ fn seat(room: &mut Room<Table>, join: Join, member: Member, ctx: &mut Context<Ro
     }
     let seat = room.house.seats.sign(room.journal.room(), member);
     room.own.away.remove(&member);
+    // Back before it was written that they stayed away.
+    room.waiting.retain(
+        |wanted| !matches!(wanted.command, Command::Away { member: gone, .. } if gone == member),
+    );
     room.seat(join, Sitter { member, seat }, ctx);
     // There may have been nobody before who could be it.
     pass_on(room);

@@ -64,24 +64,31 @@ struct Word<'a> {
 
 impl<'a> Word<'a> {
     fn of(text: &'a str) -> Self {
-        let inside = |c: char| c.is_alphanumeric() || "$£€¥#%°+-−=&@/<>~".contains(c);
-        let start = text.find(inside).unwrap_or(text.len());
-        let rest = &text[start..];
-        let end = rest.rfind(inside).map_or(0, |at| {
-            at + rest[at..].chars().next().map_or(0, char::len_utf8)
-        });
-        let (mut core, mut after) = rest.split_at(end);
+        let (before, mut core, mut after) = bared(text, "$£€¥#%°+-−=&@/<>~");
         // The stop of an abbreviation is its own.
         if after.starts_with('.') && (is_initials(core) || is_abbreviated(core)) {
-            core = &rest[..end + 1];
-            after = &rest[end + 1..];
+            let stop = text.len() - after.len() + 1;
+            (core, after) = (&text[before.len()..stop], &text[stop..]);
         }
         Self {
-            before: punctuation(&text[..start]),
+            before: punctuation(before),
             core,
             after: punctuation(after),
         }
     }
+}
+
+/// What clings to a word in front, the word from its first to its last letter, figure or one of
+/// these signs, and what clings to it behind.
+fn bared<'a>(text: &'a str, signs: &str) -> (&'a str, &'a str, &'a str) {
+    let inside = |c: char| c.is_alphanumeric() || signs.contains(c);
+    let start = text.find(inside).unwrap_or(text.len());
+    let (before, rest) = text.split_at(start);
+    let end = rest.rfind(inside).map_or(0, |at| {
+        at + rest[at..].chars().next().map_or(0, char::len_utf8)
+    });
+    let (core, after) = rest.split_at(end);
+    (before, core, after)
 }
 
 /// What voices understand of punctuation; brackets would be read as a link.

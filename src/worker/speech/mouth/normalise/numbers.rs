@@ -127,10 +127,15 @@ pub(super) fn decade(number: u64) -> String {
 
 /// Digit by digit.
 pub(super) fn digits(text: &str) -> String {
+    one_by_one(text, &SMALL)
+}
+
+/// The digits of a text, each by its name.
+pub(super) fn one_by_one(text: &str, names: &[&str]) -> String {
     let words: Vec<&str> = text
         .chars()
         .filter_map(|c| c.to_digit(10))
-        .map(|digit| SMALL[digit as usize])
+        .map(|digit| names[digit as usize])
         .collect();
     words.join(" ")
 }

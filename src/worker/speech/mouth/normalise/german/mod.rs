@@ -5,7 +5,7 @@
 mod numbers;
 mod tables;
 
-use super::{Reading, punctuation};
+use super::{Reading, bared, punctuation};
 use tables::{
     ABBREVIATIONS, CURRENCIES, DATIVE, DEFINITE, INDEFINITE, MONTHS, OBLIQUE, PAIRS, SIGNS, UNITS,
 };
@@ -48,13 +48,7 @@ struct Word<'a> {
 
 impl<'a> Word<'a> {
     fn of(text: &'a str) -> Self {
-        let inside = |c: char| c.is_alphanumeric() || "$£€#%°+-−=&@/§²".contains(c);
-        let start = text.find(inside).unwrap_or(text.len());
-        let (before, rest) = text.split_at(start);
-        let end = rest.rfind(inside).map_or(0, |at| {
-            at + rest[at..].chars().next().map_or(0, char::len_utf8)
-        });
-        let (core, after) = rest.split_at(end);
+        let (before, core, after) = bared(text, "$£€#%°+-−=&@/§²");
         Self {
             before: punctuation(before),
             core,

@@ -4,6 +4,8 @@
 //! espeak-ng misreads longer compounds ("zweitausendsechs" gets the stress and the `e` of no
 //! German).
 
+use super::super::numbers::one_by_one;
+
 const SMALL: [&str; 20] = [
     "null",
     "eins",
@@ -127,12 +129,7 @@ pub(super) fn year(number: u64) -> String {
 
 /// Digit by digit.
 pub(super) fn digits(text: &str) -> String {
-    let words: Vec<&str> = text
-        .chars()
-        .filter_map(|c| c.to_digit(10))
-        .map(|digit| SMALL[digit as usize])
-        .collect();
-    words.join(" ")
+    one_by_one(text, &SMALL)
 }
 
 /// The value of figures, which may stand in groups of three: `1250`, `1.250`. None where they
