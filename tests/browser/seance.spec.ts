@@ -222,6 +222,21 @@ test('who can ask aloud is told beforehand that the voice takes on their timbre,
   }
 });
 
+test('on a phone the page speaks of a button, and elsewhere of the space bar', async () => {
+  const browser = await browserWith(recording('Who are you?', 'en'));
+  for (const [of, named] of [
+    [{}, 'Hold SPACE'],
+    [{ hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } }, 'Hold the button'],
+  ] as const) {
+    const page = await browser.newPage(of);
+    await comeIn(page, 'en');
+    await expect(page.getByTestId('hint')).toContainText(named);
+    await page.getByRole('button', { name: 'get up' }).click();
+    await page.close();
+  }
+  await browser.close();
+});
+
 test('a German question is understood, and the page says why the answer is English', async () => {
   const browser = await browserWith(recording('Wo bist du, wenn niemand dich sucht?', 'de'));
   const page = await browser.newPage();

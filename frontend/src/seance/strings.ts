@@ -15,10 +15,14 @@ const en = {
   sit: 'ask a question',
   watch: 'only watch',
   hold: 'hold to speak',
-  holdKey: 'Hold SPACE and speak; let go when you have asked. Or type your question.',
-  toggleKey: 'Press SPACE and speak; press it again when you have asked. Or type your question.',
-  toggleKeySilence:
-    'Press SPACE and speak; a silence asks, or another press. Or type your question.',
+  space: 'SPACE',
+  button: 'the button',
+  holdKey: (key: string) =>
+    `Hold ${key} and speak; let go when you have asked. Or type your question.`,
+  toggleKey: (key: string) =>
+    `Press ${key} and speak; press it again when you have asked. Or type your question.`,
+  toggleKeySilence: (key: string) =>
+    `Press ${key} and speak; a silence asks, or another press. Or type your question.`,
   typeOnly: 'Type your question. Enter sends.',
   speakNow: 'speak: let go to ask',
   speakNowToggle: 'speak: press again to ask',
@@ -126,12 +130,14 @@ const de: Strings = {
   sit: 'eine Frage stellen',
   watch: 'nur zusehen',
   hold: 'halten und sprechen',
-  holdKey:
-    'Halten Sie die LEERTASTE und sprechen Sie; lassen Sie los, wenn Sie gefragt haben. Oder tippen Sie.',
-  toggleKey:
-    'Drücken Sie die LEERTASTE und sprechen Sie; drücken Sie noch einmal, wenn Sie gefragt haben. Oder tippen Sie.',
-  toggleKeySilence:
-    'Drücken Sie die LEERTASTE und sprechen Sie; eine Pause fragt, oder noch ein Druck. Oder tippen Sie.',
+  space: 'die LEERTASTE',
+  button: 'den Knopf',
+  holdKey: (key) =>
+    `Halten Sie ${key} und sprechen Sie; lassen Sie los, wenn Sie gefragt haben. Oder tippen Sie.`,
+  toggleKey: (key) =>
+    `Drücken Sie ${key} und sprechen Sie; drücken Sie noch einmal, wenn Sie gefragt haben. Oder tippen Sie.`,
+  toggleKeySilence: (key) =>
+    `Drücken Sie ${key} und sprechen Sie; eine Pause fragt, oder noch ein Druck. Oder tippen Sie.`,
   typeOnly: 'Tippen Sie Ihre Frage. Die Eingabetaste sendet.',
   speakNow: 'sprechen: loslassen fragt',
   speakNowToggle: 'sprechen: noch einmal drücken',
@@ -237,10 +243,13 @@ const ru: Strings = {
   sit: 'задать вопрос',
   watch: 'только смотреть',
   hold: 'держать и говорить',
-  holdKey: 'Держите ПРОБЕЛ и говорите; отпустите, когда спросите. Или напечатайте вопрос.',
-  toggleKey: 'Нажмите ПРОБЕЛ и говорите; нажмите ещё раз, когда спросите. Или напечатайте вопрос.',
-  toggleKeySilence:
-    'Нажмите ПРОБЕЛ и говорите; пауза или ещё одно нажатие задаст вопрос. Или напечатайте его.',
+  space: 'ПРОБЕЛ',
+  button: 'кнопку',
+  holdKey: (key) => `Держите ${key} и говорите; отпустите, когда спросите. Или напечатайте вопрос.`,
+  toggleKey: (key) =>
+    `Нажмите ${key} и говорите; нажмите ещё раз, когда спросите. Или напечатайте вопрос.`,
+  toggleKeySilence: (key) =>
+    `Нажмите ${key} и говорите; пауза или ещё одно нажатие задаст вопрос. Или напечатайте его.`,
   typeOnly: 'Напечатайте вопрос. Enter отправляет.',
   speakNow: 'говорите: отпустите, чтобы спросить',
   speakNowToggle: 'говорите: нажмите ещё раз',
