@@ -68,7 +68,8 @@ pub(super) fn session(
 ) -> Result<Session, EngineError> {
     let environment = environment(library)?;
     let failed = |error: &dyn Display| EngineError(format!("{}: {error}", graph.display()));
-    let mut builder = builder(&environment, threads).map_err(|error| failed(&error))?;
+    let mut builder =
+        builder(&environment, threads, Waiting::Spins).map_err(|error| failed(&error))?;
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(operators) = operators().map_err(|error| failed(&error))? {
         builder = builder
@@ -92,7 +93,7 @@ pub(super) fn session_on(
 ) -> Result<Session, EngineError> {
     let environment = environment(library)?;
     let failed = |error: &dyn Display| EngineError(format!("{}: {error}", graph.display()));
-    let builder = builder(&environment, threads).map_err(|error| failed(&error))?;
+    let builder = builder(&environment, threads, Waiting::Spins).map_err(|error| failed(&error))?;
     let mut builder = on(builder, library, device).map_err(|error| failed(&error))?;
     let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     builder
@@ -111,8 +112,8 @@ pub(super) fn session_of(
 ) -> Result<Session, EngineError> {
     let environment = environment(library)?;
     let open = || -> ort::Result<Session> {
-        let builder =
-            builder(&environment, 1)?.with_optimization_level(GraphOptimizationLevel::Disable)?;
+        let builder = builder(&environment, 1, Waiting::Spins)?
+            .with_optimization_level(GraphOptimizationLevel::Disable)?;
         let mut builder = on(builder, library, device)?;
         let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         builder.commit_from_memory(model)
@@ -132,7 +133,7 @@ pub(super) fn yielding_session_of(
 ) -> Result<Session, EngineError> {
     let environment = environment(library)?;
     let open = || -> ort::Result<Session> {
-        let mut builder = builder(&environment, threads)?.with_intra_op_spinning(false)?;
+        let mut builder = builder(&environment, threads, Waiting::Sleeps)?;
         let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         builder.commit_from_memory(model)
     };
@@ -148,13 +149,23 @@ pub(super) fn usable(library: &Path, device: Device) -> Result<(), EngineError> 
     session_of(library, &copies::model(1), device).map(drop)
 }
 
-fn builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+/// What threads do within a run, where they wait for each other hundreds of times,
+/// microseconds each. Between runs they sleep: a worker shares its cores with the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Spins,
+    Sleeps,
+}
+
+fn builder(
+    environment: &Environment,
+    threads: usize,
+    waiting: Waiting,
+) -> ort::Result<SessionBuilder> {
     Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?
-        // Within a run threads wait for each other hundreds of times, microseconds each, so
-        // they spin; between runs they sleep, for a worker shares its cores with the server.
-        .with_intra_op_spinning(true)?
+        .with_intra_op_spinning(waiting == Waiting::Spins)?
         .with_config_entry("session.force_spinning_stop", "1")?)
 }
 
